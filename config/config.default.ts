@@ -1,0 +1,68 @@
+import type { SseOptions } from '../lib/options';
+
+/** Every option of egg-sse with its default, its unit and its reason. An app overrides them in its own `config.sse`. */
+const sse: SseOptions = {
+  /** Where clients open the stream. */
+  path: '/stream',
+
+  /**
+   * Headers of every answer of the stream. An app's own are added; `null` takes one away.
+   * `Transfer-Encoding` is Node's business and is ignored here.
+   */
+  headers: {
+    // A cache or a transforming proxy would hold events back.
+    'Cache-Control': 'no-cache, no-transform',
+    // nginx buffers answers unless told not to.
+    'X-Accel-Buffering': 'no',
+    // As in 1.x: streams are readable from pages of any origin, without credentials.
+    'Access-Control-Allow-Origin': '*',
+  },
+
+  /** Connections per worker. One costs about 10 kB and a file descriptor. */
+  maxClients: 10_000,
+
+  /** What a client hears over `maxClients`: `refuse` = 503, `retry` = come back by yourself (a browser never returns after a 503). */
+  overload: 'refuse',
+
+  /** Keys one connection may ask for. Each costs a place in a pool, and a step of every resume. */
+  maxKeys: 100,
+
+  /** Characters in a key. Keys come from URLs, and are kept as long as someone holds them. */
+  maxKeyLength: 256,
+
+  /** ms without a byte before a comment is sent. Proxies close quiet streams, most after 60 s, some after 15; 0 = never. */
+  pingInterval: 10_000,
+
+  /** ms a client waits before it reconnects, sent in the first frame. */
+  retry: 2_000,
+
+  /**
+   * What is kept for clients that come back, and for slow ones. `false`: nothing stays once it has been written, and a
+   * client that was away or fell behind is told of the gap.
+   */
+  history: {
+    /** ms a message is kept: long enough for a train tunnel or a deploy. */
+    age: 300_000,
+    /** Messages kept per key, so that a busy key does not push out quiet ones. */
+    count: 1_000,
+    /** Bytes kept per worker, over all keys. */
+    bytes: 32 * 1024 * 1024,
+  },
+
+  /**
+   * Bytes that may wait in the process for one client to read. A client that is further behind waits in the log, for
+   * nothing. One message larger than this goes out alone.
+   */
+  maxUnsentBytes: 1024 * 1024,
+
+  /** ms a client may take nothing while bytes wait for it. */
+  stallTimeout: 30_000,
+
+  /**
+   * ms a connection lives at most; each ends between 80 % and 100 % of it, so that clients do not all return at once.
+   * A client that vanished without a word is held by the kernel for up to 15 minutes; only this bounds it.
+   */
+  maxAge: 30 * 60_000,
+};
+
+export default { sse };

@@ -1,0 +1,14 @@
+import { Controller } from 'egg';
+
+/** Where a page starts from, and starts again after a gap: the stream only says what is new. */
+export default class TickerController extends Controller {
+  recent(): void {
+    this.ctx.body = { ticks: this.service.ticker.recent(60) };
+  }
+}
+
+declare module 'egg' {
+  interface IController {
+    ticker: TickerController;
+  }
+}

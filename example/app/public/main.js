@@ -1,0 +1,44 @@
+import { byId } from './element.js';
+import { Job } from './job.js';
+import { Notices } from './notices.js';
+import { Room } from './room.js';
+import { Status } from './status.js';
+import { Stream } from './stream.js';
+import { Ticker } from './ticker.js';
+import { Wire } from './wire.js';
+
+const room = new URLSearchParams(location.search).get('room') ?? 'lobby';
+
+// One stream for the whole page, as a browser opens no more than six to a host over HTTP/1.1. A job adds one while it runs.
+const stream = new Stream(['ticker', `room:${room}`]);
+const wire = new Wire();
+const notices = new Notices();
+
+new Ticker(stream);
+new Room(stream, room);
+new Status('ticker').follow(stream, ['tick']);
+new Status('room').follow(stream, ['said']);
+wire.watch(stream, ['tick', 'said']);
+notices.watch(stream);
+
+const job = new Job((jobStream) => {
+  wire.watch(jobStream, ['progress', 'done']);
+  notices.watch(jobStream);
+  if (!isPaused()) jobStream.open();
+});
+
+const pause = byId('pause');
+pause.addEventListener('click', () => {
+  pause.ariaPressed = String(!isPaused());
+  pause.textContent = isPaused() ? 'Catch up' : 'Pause streams';
+  for (const each of [stream, job.stream]) {
+    if (isPaused()) each?.close();
+    else each?.open();
+  }
+});
+
+function isPaused() {
+  return pause.ariaPressed === 'true';
+}
+
+stream.open();

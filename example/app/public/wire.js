@@ -1,0 +1,28 @@
+import { byId, element } from './element.js';
+
+const KEPT = 100;
+
+/** The events of all streams as they come, the newest first. */
+export class Wire {
+  #list = byId('wire');
+
+  watch(stream, names) {
+    for (const name of [...names, 'sse:hello', 'sse:gap', 'sse:bye', 'sse:busy']) {
+      stream.on(name, (_data, event) => this.#show(event));
+    }
+  }
+
+  #show({ type, data, lastEventId }) {
+    const row = element(
+      'li',
+      type.startsWith('sse:') ? 'own' : '',
+      element('time', '', new Date().toLocaleTimeString('en-GB')),
+      element('b', '', type),
+      element('code', '', data || '(empty)'),
+      element('small', '', lastEventId),
+    );
+    row.dataset.event = type;
+    this.#list.prepend(row);
+    while (this.#list.children.length > KEPT) this.#list.lastChild.remove();
+  }
+}

@@ -1,0 +1,8 @@
+import type { Application } from 'egg';
+
+export default ({ router, controller }: Application): void => {
+  router.get('/', controller.home.show);
+  router.get('/api/ticker', controller.ticker.recent);
+  router.post('/api/rooms/:room/messages', controller.rooms.post);
+  router.post('/api/jobs', controller.jobs.start);
+};

@@ -1,0 +1,129 @@
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import type { Http2ServerResponse } from 'node:http2';
+import { encodeOwn, PING } from './event';
+import type { Reader } from './log';
+
+/** The response of a request: Node's own, of HTTP/1 or of HTTP/2's compatibility API. */
+export type SseResponse = ServerResponse | Http2ServerResponse;
+
+/**
+ * Why a connection ended: the `client` left; its time was up (`age`); it took nothing for `stallTimeout` (`stalled`);
+ * the app closed it (`closed`); the worker is going (`shutdown`); its socket failed (`error`).
+ */
+export type CloseReason = 'client' | 'age' | 'stalled' | 'closed' | 'shutdown' | 'error';
+
+/** What a connection tells its hub. */
+export interface ConnectionOwner {
+  /** It can take more. */
+  onDrain(connection: Connection): void;
+  /** It is over; said once. */
+  onEnd(connection: Connection, reason: CloseReason): void;
+}
+
+// How long a client may take to read what is left when its stream ends.
+const LINGER_MS = 2_000;
+
+/** One open stream: a response, a place in the log, and when its time is up. */
+export class Connection {
+  /** The keys it holds, without the plugin's own. */
+  readonly keys: readonly string[];
+  readonly reader: Reader;
+  /** ms of the monotonic clock at which its lifetime ends. */
+  readonly endsAt: number;
+  /** ms of the monotonic clock when a byte was last written. */
+  lastWriteAt: number;
+  /** Whether a ping is due. */
+  pingDue = false;
+  readonly #response: SseResponse;
+  readonly #owner: ConnectionOwner;
+  readonly #stallTimeout: number;
+  #full = false;
+  #ended = false;
+
+  /** The response's head must be out. */
+  constructor(
+    response: SseResponse,
+    owner: ConnectionOwner,
+    options: { keys: readonly string[]; reader: Reader; now: number; endsAt: number; stallTimeout: number },
+  ) {
+    this.#response = response;
+    this.#owner = owner;
+    this.#stallTimeout = options.stallTimeout;
+    this.keys = options.keys;
+    this.reader = options.reader;
+    this.lastWriteAt = options.now;
+    this.endsAt = options.endsAt;
+    // The app's own timeout for answers is not meant for a stream.
+    response.setTimeout(0);
+    response.on('drain', () => this.#onDrain());
+    response.on('close', () => this.#finish('client'));
+    response.on('error', () => this.#finish('error'));
+    response.on('timeout', () => this.#onTimeout());
+  }
+
+  /** Whether it can take more: it is open, and what it was given before is on its way. */
+  get writable(): boolean {
+    return !this.#ended && !this.#full;
+  }
+
+  /** Bytes that wait in this process for the client to read. */
+  get unsentBytes(): number {
+    return this.#response.writableLength;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  write(bytes: Buffer, now: number): void {
+    if (this.#ended) return;
+    this.lastWriteAt = now;
+    this.pingDue = false;
+    // Both kinds write a Buffer alike, but TypeScript finds no common signature.
+    if ((this.#response as ServerResponse).write(bytes)) return;
+    this.#full = true;
+    // Node restarts this timer as long as the kernel takes bytes: it fires for a client that takes nothing.
+    this.#response.setTimeout(this.#stallTimeout);
+  }
+
+  ping(now: number): void {
+    this.write(PING, now);
+  }
+
+  /** Says goodbye and ends the stream; `retry` is when the client may come back, in ms. */
+  close(reason: CloseReason, retry?: number): void {
+    if (this.#ended) return;
+    this.#finish(reason);
+    this.#response.setTimeout(LINGER_MS);
+    this.#response.end(encodeOwn('bye', { reason }, { retry }));
+  }
+
+  /** Resolves when the response is over and its socket free. */
+  async whenClosed(): Promise<void> {
+    await once(this.#response, 'close');
+  }
+
+  /** Drops the socket, whatever waits. */
+  destroy(reason: CloseReason): void {
+    this.#finish(reason);
+    this.#response.destroy();
+  }
+
+  #onDrain(): void {
+    this.#full = false;
+    if (this.#ended) return;
+    this.#response.setTimeout(0);
+    this.#owner.onDrain(this);
+  }
+
+  #onTimeout(): void {
+    this.destroy('stalled');
+  }
+
+  #finish(reason: CloseReason): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#owner.onEnd(this, reason);
+  }
+}

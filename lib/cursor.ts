@@ -1,0 +1,32 @@
+import { randomInt } from 'node:crypto';
+
+/**
+ * A place in the one order of messages: `seq` counts 1, 2, 3 … within an epoch.
+ *
+ * An epoch is one life of the order. Without it an id from before a restart would resume, in silence, into a hole.
+ */
+export interface Position {
+  readonly epoch: string;
+  readonly seq: number;
+}
+
+const EPOCH_LENGTH = 8;
+const CURSOR = new RegExp(`^([0-9a-z]{${EPOCH_LENGTH}})-(0|[1-9][0-9]{0,15})$`);
+
+/** A position as it stands in the `id` field: short and ASCII, so that sending it back costs no CORS preflight. */
+export function toCursor(position: Position): string {
+  return `${position.epoch}-${position.seq}`;
+}
+
+/** Reads what `toCursor` wrote; `undefined` for anything else. */
+export function parseCursor(text: string): Position | undefined {
+  const match = CURSOR.exec(text);
+  if (match === null) return undefined;
+  const seq = Number(match[2]);
+  return Number.isSafeInteger(seq) ? { epoch: match[1]!, seq } : undefined;
+}
+
+/** A new epoch's name: random, so that two lives of the order never share one. */
+export function newEpoch(): string {
+  return Array.from({ length: EPOCH_LENGTH }, () => randomInt(36).toString(36)).join('');
+}

@@ -1,0 +1,126 @@
+import { SseError } from './error';
+import { encodeOwn } from './event';
+import type { Hub } from './hub';
+import type { SseResponse } from './connection';
+import type { SseOptions } from './options';
+import { checkMethod, readRequest, type SseRequest } from './request';
+
+// RFC 9113, 8.2.2: fields of a connection, which HTTP/2 forbids.
+const CONNECTION_HEADERS = new Set(['connection', 'keep-alive', 'proxy-connection', 'upgrade']);
+
+// What an app's middlewares may have set for the answer that they expected.
+const BODY_HEADERS = [
+  'Content-Length',
+  'Content-Encoding',
+  'Content-Range',
+  'Transfer-Encoding',
+  'ETag',
+  'Last-Modified',
+];
+
+/** Answers requests for a stream, from the first byte on. */
+export class Endpoint {
+  readonly #hub: Hub;
+  readonly #options: SseOptions;
+
+  constructor(hub: Hub, options: SseOptions) {
+    this.#hub = hub;
+    this.#options = options;
+  }
+
+  /** Refuses, with 405, a method that opens no stream; says whether it did. */
+  refuseMethod(request: SseRequest, response: SseResponse): boolean {
+    try {
+      checkMethod(request.method);
+      return false;
+    } catch (error) {
+      this.#refuse(response, error as SseError);
+      return true;
+    }
+  }
+
+  /** Opens the stream that is asked for, or refuses with a JSON text that says why. */
+  serve(request: SseRequest, response: SseResponse): void {
+    // The client left while the app's own middlewares ran.
+    const { destroyed } = 'stream' in response ? response.stream : response;
+    if (destroyed || response.headersSent) return;
+    try {
+      const asked = readRequest(request, this.#options);
+      if (request.method === 'HEAD') {
+        this.#writeHead(request, response);
+        response.end();
+        return;
+      }
+      if (this.#hub.draining) {
+        // Not a 503, whatever `overload` says: it would send browsers away for good, while another worker is near.
+        this.#sendAway(request, response, 'ERR_SSE_SHUTDOWN');
+        return;
+      }
+      if (this.#hub.full) {
+        if (this.#options.overload === 'retry') {
+          this.#sendAway(request, response, 'ERR_SSE_OVERLOAD');
+          return;
+        }
+        const { maxClients } = this.#options;
+        throw overloaded('ERR_SSE_OVERLOAD', `this worker has all of its ${maxClients} streams open`);
+      }
+      this.#writeHead(request, response);
+      this.#hub.join(response, asked);
+    } catch (error) {
+      if (!(error instanceof SseError)) throw error;
+      this.#refuse(response, error);
+    }
+  }
+
+  #writeHead(request: SseRequest, response: SseResponse): void {
+    forgetBody(response);
+    response.setHeader('Content-Type', 'text/event-stream');
+    for (const [name, value] of Object.entries(this.#options.headers)) {
+      const field = name.toLowerCase();
+      if (field === 'transfer-encoding' || field === 'content-length') continue;
+      if (request.httpVersionMajor >= 2 && CONNECTION_HEADERS.has(field)) continue;
+      if (value === null) response.removeHeader(name);
+      else response.setHeader(name, value);
+    }
+    response.writeHead(200);
+  }
+
+  /** Answers 200 and ends: a browser comes back by itself, as it never does after a 503. */
+  #sendAway(request: SseRequest, response: SseResponse, code: string): void {
+    this.#writeHead(request, response);
+    const retry = spread(this.#options.retry);
+    response.end(encodeOwn('busy', { code, retry }, { retry }));
+    this.#hub.emit('refuse', { status: 200, code });
+  }
+
+  #refuse(response: SseResponse, { status, code, message }: SseError): void {
+    const body = Buffer.from(JSON.stringify({ code, message }));
+    forgetBody(response);
+    const origin = this.#options.headers['Access-Control-Allow-Origin'];
+    if (typeof origin === 'string') response.setHeader('Access-Control-Allow-Origin', origin);
+    response.setHeader('Content-Type', 'application/json; charset=utf-8');
+    response.setHeader('Content-Length', body.length);
+    response.setHeader('Cache-Control', 'no-store');
+    if (status === 405) response.setHeader('Allow', 'GET, HEAD');
+    if (status === 503) response.setHeader('Retry-After', Math.max(1, Math.ceil(spread(this.#options.retry) / 1_000)));
+    response.writeHead(status);
+    response.end(body);
+    this.#hub.emit('refuse', { status, code });
+  }
+}
+
+function forgetBody(response: SseResponse): void {
+  for (const name of BODY_HEADERS) {
+    // Taking away a Transfer-Encoding that is not there would switch off Node's own.
+    if (response.hasHeader(name)) response.removeHeader(name);
+  }
+}
+
+function overloaded(code: string, why: string): SseError {
+  return new SseError(code, `${why}; try again after Retry-After`, { status: 503 });
+}
+
+/** Between once and twice a time, so that those who were refused together do not come back together. */
+function spread(ms: number): number {
+  return Math.round(ms * (1 + Math.random()));
+}

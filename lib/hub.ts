@@ -1,0 +1,292 @@
+import { EventEmitter } from 'node:events';
+import { performance } from 'node:perf_hooks';
+import type { Message } from './broker';
+import { Connection, type CloseReason, type SseResponse } from './connection';
+import { toCursor, type Position } from './cursor';
+import { isFieldSafe, encodeOwn, toFrame } from './event';
+import { Log, type Gap, type LogBounds } from './log';
+import type { SseOptions } from './options';
+import { Pump } from './pump';
+
+/** The key that every connection holds: `publishAll` is a publish to it. */
+export const ALL = '@all';
+
+/** What happens in a worker. */
+export interface SseEvents {
+  /** A stream is open. */
+  open: [{ keys: readonly string[]; resumed: boolean }];
+  /** A stream is over. */
+  close: [{ keys: readonly string[]; reason: CloseReason; openMs: number }];
+  /** A message arrived and is on its way to this worker's connections. */
+  deliver: [{ keys: readonly string[]; event: string | undefined; id: string | undefined; bytes: number }];
+  /** A client was told that something is lost. */
+  gap: [{ keys: readonly string[]; reason: Gap['reason'] }];
+  /** A request for a stream was refused. */
+  refuse: [{ status: number; code: string }];
+}
+
+/** What a worker holds. */
+export interface SseStats {
+  readonly connections: number;
+  /** Keys that a connection holds, the plugin's own among them. */
+  readonly pools: number;
+  /** Bytes that wait in this process for clients to read. */
+  readonly unsentBytes: number;
+  readonly historyMessages: number;
+  readonly historyBytes: number;
+}
+
+/** Where the plugin says what an operator should know. */
+export interface SseLogger {
+  info(message: string): void;
+  warn(message: string): void;
+  error(message: string | Error): void;
+}
+
+/** Who wants to join, and from where. */
+export interface Joining {
+  readonly keys: readonly string[];
+  readonly lastEventId?: string | undefined;
+}
+
+const NO_HISTORY: LogBounds = { age: 0, count: 0, bytes: 16 * 1024 * 1024 };
+
+// Node buffers this much before it says that a client is behind, whatever was asked.
+const NODE_BUFFER_BYTES = 16 * 1024;
+
+// What a stream that ends now should take, at most, of Egg's 5 s before a worker is killed.
+const DRAIN_MS = 3_000;
+
+// A worker that comes back should not have to open more streams a second than this.
+const RETURNS_PER_MS = 1;
+
+/** Every open stream of this process: its pools by key, the log they read and the pump that writes to them. */
+export class Hub {
+  readonly #options: SseOptions;
+  readonly #logger: SseLogger;
+  readonly #log: Log;
+  readonly #pump: Pump;
+  readonly #events = new EventEmitter();
+  readonly #connections = new Map<Connection, number>();
+  readonly #pools = new Map<string, Set<Connection>>();
+  /** Equal sets of keys are one array, so that their readers can share what they read. */
+  readonly #keySets = new Map<string, { keys: readonly string[]; holders: number }>();
+  #sweeper: NodeJS.Timeout | undefined;
+  #draining = false;
+
+  constructor(options: SseOptions, logger: SseLogger) {
+    this.#options = options;
+    this.#logger = logger;
+    this.#log = new Log(options.history === false ? NO_HISTORY : options.history);
+    this.#pump = new Pump(this.#log, {
+      maxBatchBytes: Math.max(1, options.maxUnsentBytes - NODE_BUFFER_BYTES),
+      onGap: (_connection, gap) => this.emit('gap', { keys: gap.keys, reason: gap.reason }),
+      onError: (error) => this.#logger.error(toError(error)),
+    });
+    // Listeners are the app's: as many as it likes.
+    this.#events.setMaxListeners(0);
+  }
+
+  /** Whether this worker is going and takes no more streams. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  get full(): boolean {
+    return this.#connections.size >= this.#options.maxClients;
+  }
+
+  on<E extends keyof SseEvents>(event: E, listener: (...args: SseEvents[E]) => void): void {
+    this.#events.on(event, listener as (...args: unknown[]) => void);
+  }
+
+  off<E extends keyof SseEvents>(event: E, listener: (...args: SseEvents[E]) => void): void {
+    this.#events.off(event, listener as (...args: unknown[]) => void);
+  }
+
+  /** Tells the app's listeners; one that throws is logged and disturbs nobody. */
+  emit<E extends keyof SseEvents>(event: E, ...args: SseEvents[E]): void {
+    for (const listener of this.#events.listeners(event)) {
+      try {
+        listener(...args);
+      } catch (error) {
+        this.#logger.error(toError(error));
+      }
+    }
+  }
+
+  /**
+   * Takes the place in the order from which this hub delivers, so that even the first client can come back, and starts
+   * the one timer that pings, ends what is too old and lets history expire. The timer keeps no process alive.
+   */
+  start(position: Position): void {
+    this.#log.begin(position);
+    const { pingInterval, maxAge } = this.#options;
+    const finest = Math.min(pingInterval || maxAge, maxAge) / 10;
+    this.#sweeper ??= setInterval(() => this.#sweep(), Math.min(1_000, Math.max(20, finest)));
+    this.#sweeper.unref();
+  }
+
+  /**
+   * Takes a response whose head is out as an open stream: hello, what it missed, then live.
+   *
+   * The caller has checked `full` and `draining` in this same turn.
+   */
+  join(response: SseResponse, { keys, lastEventId }: Joining): Connection {
+    const now = performance.now();
+    const held = this.#holdKeys([ALL, ...keys]);
+    const { reader, gaps } =
+      lastEventId === undefined
+        ? { reader: this.#log.readFromHead(held), gaps: [] }
+        : this.#log.resume(lastEventId, held);
+    const { retry, maxAge, stallTimeout, pingInterval } = this.#options;
+    const connection = new Connection(response, this.#owner, {
+      keys,
+      reader,
+      now,
+      endsAt: now + maxAge * (0.8 + 0.2 * Math.random()),
+      stallTimeout,
+    });
+    this.#connections.set(connection, now);
+    for (const key of held) this.#enter(key, connection);
+    const cursor = this.#log.cursorAt(reader);
+    // A client that drops between hello and gap must hear of the gap again: it keeps the id it came with.
+    const unsettled = gaps.length > 0 && isFieldSafe(lastEventId!);
+    const hello = { keys, cursor, pingInterval };
+    const frames = [encodeOwn('hello', hello, { retry, id: unsettled ? lastEventId : cursor })];
+    for (const gap of gaps) frames.push(encodeOwn('gap', gap, { id: cursor }));
+    connection.write(Buffer.concat(frames), now);
+    for (const gap of gaps) this.emit('gap', { keys: gap.keys, reason: gap.reason });
+    if (reader.position !== this.#log.head) this.#pump.wake(connection);
+    this.emit('open', { keys, resumed: lastEventId !== undefined });
+    return connection;
+  }
+
+  /** Appends a message to the log, for the pump to write. Never throws. */
+  deliver(message: Message): void {
+    const frame = toFrame(message.body, message.id ?? cursorOf(message));
+    this.#log.append({ keys: message.keys, frame, id: message.id, position: message.position });
+    for (const key of message.keys) {
+      const pool = this.#pools.get(key);
+      if (pool !== undefined) this.#pump.wakeAll(pool);
+    }
+    this.#pump.mark();
+    const { keys, event, id } = message;
+    this.emit('deliver', { keys, event, id: id ?? cursorOf(message), bytes: frame.length });
+  }
+
+  /** Streams that hold a key; all of them without one. */
+  count(key: string = ALL): number {
+    return this.#pools.get(key)?.size ?? 0;
+  }
+
+  /** What this worker holds, now. */
+  get stats(): SseStats {
+    let unsentBytes = 0;
+    for (const connection of this.#connections.keys()) unsentBytes += connection.unsentBytes;
+    const { messages, bytes } = this.#log.size;
+    return {
+      connections: this.#connections.size,
+      pools: this.#pools.size,
+      unsentBytes,
+      historyMessages: messages,
+      historyBytes: bytes,
+    };
+  }
+
+  /** Ends the streams that hold a key; all of them without one. Returns how many. */
+  close(key: string = ALL): number {
+    const streams = [...(this.#pools.get(key) ?? [])];
+    for (const connection of streams) connection.close('closed');
+    return streams.length;
+  }
+
+  /**
+   * Takes no more streams and ends those that are open, each told when to come back, spread so that the next worker is
+   * not overrun. Resolves when all are gone, 3 s later at the latest.
+   */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    clearInterval(this.#sweeper);
+    this.#sweeper = undefined;
+    const streams = [...this.#connections.keys()];
+    const { retry } = this.#options;
+    const spread = Math.max(retry, streams.length / RETURNS_PER_MS);
+    const gone = streams.map((connection) => connection.whenClosed());
+    for (const connection of streams) connection.close('shutdown', Math.round(retry + spread * Math.random()));
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, DRAIN_MS);
+    });
+    await Promise.race([Promise.all(gone), late]);
+    clearTimeout(timer);
+    for (const connection of streams) connection.destroy('shutdown');
+  }
+
+  readonly #owner = {
+    onDrain: (connection: Connection) => this.#pump.wake(connection),
+    onEnd: (connection: Connection, reason: CloseReason) => this.#leave(connection, reason),
+  };
+
+  #leave(connection: Connection, reason: CloseReason): void {
+    const openedAt = this.#connections.get(connection);
+    if (openedAt === undefined) return;
+    this.#connections.delete(connection);
+    for (const key of connection.reader.keys) this.#exit(key, connection);
+    this.#releaseKeys(connection.reader.keys);
+    this.emit('close', { keys: connection.keys, reason, openMs: performance.now() - openedAt });
+  }
+
+  #enter(key: string, connection: Connection): void {
+    const pool = this.#pools.get(key);
+    if (pool === undefined) this.#pools.set(key, new Set([connection]));
+    else pool.add(connection);
+  }
+
+  #exit(key: string, connection: Connection): void {
+    const pool = this.#pools.get(key);
+    if (pool === undefined) return;
+    pool.delete(connection);
+    if (pool.size === 0) this.#pools.delete(key);
+  }
+
+  #holdKeys(keys: readonly string[]): readonly string[] {
+    const signature = signatureOf(keys);
+    let set = this.#keySets.get(signature);
+    if (set === undefined) this.#keySets.set(signature, (set = { keys, holders: 0 }));
+    set.holders++;
+    return set.keys;
+  }
+
+  #releaseKeys(keys: readonly string[]): void {
+    const signature = signatureOf(keys);
+    const set = this.#keySets.get(signature);
+    if (set !== undefined && --set.holders === 0) this.#keySets.delete(signature);
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    const { pingInterval } = this.#options;
+    for (const connection of this.#connections.keys()) {
+      if (now >= connection.endsAt) {
+        connection.close('age');
+      } else if (pingInterval > 0 && now - connection.lastWriteAt >= pingInterval && connection.writable) {
+        connection.pingDue = true;
+        this.#pump.wake(connection);
+      }
+    }
+    this.#log.expire();
+  }
+}
+
+function signatureOf(keys: readonly string[]): string {
+  return keys.length === 1 ? keys[0]! : JSON.stringify([...keys].sort());
+}
+
+function cursorOf({ position }: Message): string | undefined {
+  return position === undefined ? undefined : toCursor(position);
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

@@ -1,0 +1,24 @@
+import type { SseOptions } from './options';
+import type { Sse } from './sse';
+
+export { SseError } from './error';
+export type { SseEvent, SseMessage } from './event';
+export type { SseEvents, SseStats } from './hub';
+export type { CloseReason } from './connection';
+export type { SseHistory, SseOptions } from './options';
+export type { Reach } from './reach';
+export type { PublishOptions, Receipt, Sse } from './sse';
+
+declare module 'egg' {
+  // Egg 3: Application and Agent.
+  interface EggApplication {
+    sse: Sse;
+  }
+  // Egg 4: Application, Agent and ctx.app.
+  interface EggApplicationCore {
+    sse: Sse;
+  }
+  interface EggAppConfig {
+    sse: SseOptions;
+  }
+}

@@ -1,0 +1,144 @@
+import { AsyncResource } from 'node:async_hooks';
+import type { Connection } from './connection';
+import { encodeOwn } from './event';
+import type { Gap, Log } from './log';
+import { Queue } from './queue';
+
+// One visit costs 1 to 10 µs: a slice keeps the loop for well under the time limit, and the clock is read rarely.
+const SLICE_CONNECTIONS = 128;
+const SLICE_MS = 4;
+const CLOCK_EVERY = 16;
+
+/** A set of connections that are all to be visited. */
+export type Crowd = ReadonlySet<Connection>;
+
+interface Round {
+  readonly visits: Iterator<Connection>;
+  readonly crowd: Crowd;
+}
+
+/**
+ * Brings connections up to the head of the log, in rounds over those that may be behind, a slice of them per turn of the
+ * event loop.
+ *
+ * What is published while a round runs goes out in the same write as what started it. Never throws.
+ */
+export class Pump {
+  readonly #log: Log;
+  readonly #maxBatchBytes: number;
+  readonly #onGap: (connection: Connection, gap: Gap) => void;
+  readonly #onError: (error: unknown) => void;
+  /** Connections to visit on their own account: they drained, resume, or want a ping. */
+  readonly #ready = new Set<Connection>();
+  /** Crowds to visit, and marks: when a mark's turn comes, everyone who keeps up has what was in the log at that time. */
+  #queue = new Queue<Crowd | { readonly mark: number }>();
+  readonly #queued = new Set<Crowd>();
+  #round: Round | undefined;
+  #marked = false;
+  #scheduled = false;
+  // A slice runs for everybody: it must not carry the context of the request that happened to start it.
+  readonly #context = new AsyncResource('egg-sse.pump');
+
+  constructor(
+    log: Log,
+    options: {
+      maxBatchBytes: number;
+      onGap: (connection: Connection, gap: Gap) => void;
+      onError: (error: unknown) => void;
+    },
+  ) {
+    this.#log = log;
+    this.#maxBatchBytes = options.maxBatchBytes;
+    this.#onGap = options.onGap;
+    this.#onError = options.onError;
+  }
+
+  /** Visits one connection soon. */
+  wake(connection: Connection): void {
+    this.#ready.add(connection);
+    this.wakeAll(this.#ready);
+  }
+
+  /** Visits every connection of a crowd soon, those that join it meanwhile included. */
+  wakeAll(crowd: Crowd): void {
+    if (!this.#queued.has(crowd)) {
+      this.#queued.add(crowd);
+      this.#queue.push(crowd);
+    }
+    this.#schedule();
+  }
+
+  /** Says that the log has grown: what it holds now is settled after the rounds that are queued. */
+  mark(): void {
+    if (!this.#marked) {
+      this.#marked = true;
+      this.#queue.push({ mark: this.#log.head });
+    }
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#context.runInAsyncScope(setImmediate, null, () => this.#slice());
+  }
+
+  #slice(): void {
+    this.#scheduled = false;
+    const start = performance.now();
+    let now = start;
+    for (let visited = 0; visited < SLICE_CONNECTIONS; visited++) {
+      const connection = this.#next();
+      if (connection === undefined) return;
+      try {
+        this.#visit(connection, now);
+      } catch (error) {
+        // One bad connection must not rob the others.
+        this.#onError(error);
+        connection.destroy('error');
+      }
+      if (visited % CLOCK_EVERY === CLOCK_EVERY - 1) {
+        now = performance.now();
+        if (now - start > SLICE_MS) break;
+      }
+    }
+    this.#schedule();
+  }
+
+  /** The next connection to visit; settles the log at the marks on the way. */
+  #next(): Connection | undefined {
+    for (;;) {
+      if (this.#round !== undefined) {
+        const { visits, crowd } = this.#round;
+        const { value, done } = visits.next();
+        if (done !== true) {
+          if (crowd === this.#ready) this.#ready.delete(value);
+          return value;
+        }
+        this.#round = undefined;
+      }
+      const next = this.#queue.shift();
+      if (next === undefined) return undefined;
+      if ('mark' in next) {
+        this.#marked = false;
+        this.#log.settle(next.mark);
+        if (this.#log.head > next.mark) this.mark();
+      } else {
+        this.#queued.delete(next);
+        this.#round = { visits: next.values(), crowd: next };
+      }
+    }
+  }
+
+  #visit(connection: Connection, now: number): void {
+    if (!connection.writable) return;
+    const { frames, gaps, resumeAt, more } = this.#log.read(connection.reader, this.#maxBatchBytes);
+    for (const gap of gaps) {
+      this.#onGap(connection, gap);
+      connection.write(encodeOwn('gap', gap, { id: resumeAt }), now);
+    }
+    if (frames !== undefined) connection.write(frames, now);
+    else if (connection.pingDue) connection.ping(now);
+    if (more && connection.writable) this.wake(connection);
+  }
+}

@@ -1,0 +1,90 @@
+import type { Entry } from './log';
+
+/** Why something is no longer kept: it grew older than `history.age`, or `history.count` or `history.bytes` was reached. */
+export type LossReason = 'expired' | 'evicted';
+
+/** Where a message that is gone stood. */
+export interface Loss {
+  readonly offset: number;
+  readonly term: number;
+  readonly seq: number;
+  readonly reason: LossReason;
+}
+
+/** The newest messages of one key, oldest first, and how far those that are gone reached. */
+export class Tail {
+  readonly key: string;
+  #entries: Entry[] = [];
+  #start = 0;
+  /** The newest entry that is gone, of any reach. */
+  lost: Loss | undefined;
+  /** The newest entry that is gone and had a place in the order. */
+  lostInOrder: Loss | undefined;
+  /** Entries that have left this tail but are kept for another of their keys: lost only to those who do not hold it. */
+  readonly strays = new Set<Entry>();
+
+  constructor(key: string) {
+    this.key = key;
+  }
+
+  get length(): number {
+    return this.#entries.length - this.#start;
+  }
+
+  get oldest(): Entry | undefined {
+    return this.#entries[this.#start];
+  }
+
+  at(index: number): Entry | undefined {
+    return this.#entries[this.#start + index];
+  }
+
+  push(entry: Entry): void {
+    this.#entries.push(entry);
+  }
+
+  /** Takes the oldest entry out. */
+  shift(): Entry | undefined {
+    const entry = this.#entries[this.#start];
+    if (entry === undefined) return undefined;
+    this.#entries[this.#start] = undefined as unknown as Entry;
+    this.#start++;
+    // Moving the rest down at half the length costs one step per shift, all told.
+    if (this.#start > 16 && this.#start * 2 > this.#entries.length) {
+      this.#entries = this.#entries.slice(this.#start);
+      this.#start = 0;
+    }
+    return entry;
+  }
+
+  /** Remembers that an entry is gone for everyone. */
+  lose({ offset, term, seq, inOrder }: Entry, reason: LossReason): void {
+    const loss: Loss = { offset, term, seq, reason };
+    if (this.lost === undefined || offset > this.lost.offset) this.lost = loss;
+    if (inOrder && (this.lostInOrder === undefined || offset > this.lostInOrder.offset)) this.lostInOrder = loss;
+  }
+
+  /** Index of the first entry after an offset. */
+  indexAfter(offset: number): number {
+    return this.#search((entry) => entry.offset > offset);
+  }
+
+  /** Index of the first entry after a place in the order. */
+  indexAfterPlace(term: number, seq: number): number {
+    return this.#search((entry) => entry.term > term || (entry.term === term && entry.seq > seq));
+  }
+
+  #search(isAfter: (entry: Entry) => boolean): number {
+    // Most readers are at the head or one behind it.
+    const last = this.#entries.length - 1;
+    if (last < this.#start || !isAfter(this.#entries[last]!)) return this.length;
+    let low = this.#start;
+    let high = last;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (isAfter(this.#entries[middle]!)) high = middle;
+      else low = middle + 1;
+    }
+    return low - this.#start;
+  }
+}

@@ -1,0 +1,18 @@
+'use strict';
+
+const { Controller } = require('egg');
+const { SseError } = require('egg-sse');
+
+module.exports = class NewsController extends Controller {
+  async create() {
+    this.ctx.body = await this.app.sse.publish('news', { event: 'created', data: { id: 7 } });
+  }
+
+  async mistake() {
+    try {
+      await this.app.sse.publish(1, 'no key');
+    } catch (error) {
+      this.ctx.body = { known: error instanceof SseError, code: error.code };
+    }
+  }
+};

@@ -1,0 +1,7 @@
+'use strict';
+
+module.exports = (app) => {
+  app.router.get('/publish', 'news.create');
+  app.router.post('/publish', 'news.create');
+  app.router.get('/mistake', 'news.mistake');
+};

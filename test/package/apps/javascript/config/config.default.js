@@ -1,0 +1,6 @@
+'use strict';
+
+module.exports = {
+  keys: 'a secret of this test',
+  middleware: ['visit', 'late'],
+};

@@ -1,0 +1,5 @@
+'use strict';
+
+module.exports = {
+  sse: { enable: true, package: 'egg-sse' },
+};

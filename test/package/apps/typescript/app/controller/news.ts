@@ -1,0 +1,17 @@
+import { Controller } from 'egg';
+import { SseError } from 'egg-sse';
+
+export default class NewsController extends Controller {
+  async create(): Promise<void> {
+    this.ctx.body = await this.app.sse.publish('news', { event: 'created', data: { id: 7 } });
+  }
+
+  async mistake(): Promise<void> {
+    try {
+      // @ts-expect-error: a key is a string
+      await this.app.sse.publish(1, 'no key');
+    } catch (error) {
+      this.ctx.body = { known: error instanceof SseError, code: (error as SseError).code };
+    }
+  }
+}

@@ -1,0 +1,7 @@
+import type { Application } from 'egg';
+
+export default (app: Application): void => {
+  app.router.get('/publish', 'news.create');
+  app.router.post('/publish', 'news.create');
+  app.router.get('/mistake', 'news.mistake');
+};

@@ -1,0 +1,5 @@
+import 'egg-sse';
+
+export default {
+  sse: { enable: true, package: 'egg-sse' },
+};

@@ -1,0 +1,45 @@
+// Never run: what TypeScript says about right and wrong use.
+import type { Agent, Application, Context, EggAppConfig, PowerPartial } from 'egg';
+import type { Receipt, SseMessage, SseOptions } from 'egg-sse';
+
+export async function accepted(app: Application, agent: Agent, ctx: Context): Promise<void> {
+  const message: SseMessage = { event: 'created', data: { id: 7 }, id: 'order-7', retry: 1_000 };
+  const receipt: Receipt = await app.sse.publish('news', message);
+  const { id, reach }: { id: string; reach: 'process' | 'host' | 'everywhere' } = receipt;
+  await agent.sse.publish(['news', 'sport'], 'text', { reach });
+  await agent.sse.publishAll({ data: id });
+  await ctx.app.sse.publishAll('text');
+
+  const counted: number = app.sse.count('news') + ctx.app.sse.countAll() + agent.sse.closeAll();
+  app.sse.on('open', ({ keys }) => app.logger.info(keys.join(), counted));
+
+  const options: SseOptions = app.config.sse;
+  const most: number = agent.config.sse.maxClients + options.maxKeys;
+  const overrides: PowerPartial<EggAppConfig> = { sse: { maxClients: most, headers: { 'X-Stream': 'yes' } } };
+  app.logger.info(overrides);
+}
+
+export function refused(app: Application, agent: Agent, ctx: Context): void {
+  // @ts-expect-error: a key is a string
+  void app.sse.publish(1, 'text');
+  // @ts-expect-error: nor a number in the agent
+  void agent.sse.publish(1, 'text');
+  // @ts-expect-error: nor by way of a context
+  void ctx.app.sse.publish(1, 'text');
+  // @ts-expect-error: a message is needed
+  void app.sse.publish('news');
+  // @ts-expect-error: the event's name is `event`
+  void app.sse.publish('news', { eventName: 'created', data: 1 });
+  // @ts-expect-error: there is no such reach
+  void app.sse.publish('news', 'text', { reach: 'world' });
+  // @ts-expect-error: there is no such event
+  app.sse.on('opened', () => {});
+  // @ts-expect-error: there is no such method
+  app.sse.broadcast('text');
+
+  // @ts-expect-error: a misspelt option
+  const misspelt: PowerPartial<EggAppConfig> = { sse: { maxClient: 100 } };
+  // @ts-expect-error: a value that is none of the option's
+  const unknown: PowerPartial<EggAppConfig> = { sse: { overload: 'wait' } };
+  app.logger.info(misspelt, unknown);
+}

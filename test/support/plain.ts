@@ -1,0 +1,55 @@
+import { createServer, type Server } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import config from '../../config/config.default';
+import { MemoryBroker } from '../../lib/broker/memory';
+import { REQUEST } from '../../lib/cause';
+import { checkOptions, type SseOptions } from '../../lib/options';
+import { Sse } from '../../lib/sse';
+
+/** The core on plain `node:http`: no Egg, the memory broker, a free port. */
+export interface PlainServer {
+  readonly sse: Sse;
+  readonly server: Server;
+  readonly port: number;
+  readonly url: string;
+  readonly logged: string[];
+  close(): Promise<void>;
+}
+
+/** Options of the plugin's own defaults, some of them overridden. */
+export function optionsWith(overrides: Partial<Record<keyof SseOptions, unknown>> = {}): SseOptions {
+  return checkOptions({ ...config.sse, ...overrides });
+}
+
+/** Starts one. */
+export async function startPlain(overrides: Partial<Record<keyof SseOptions, unknown>> = {}): Promise<PlainServer> {
+  const logged: string[] = [];
+  const log = (message: string | Error): void => void logged.push(String((message as Error).stack ?? message));
+  const options = optionsWith(overrides);
+  const sse = new Sse({
+    options,
+    broker: new MemoryBroker(),
+    causeOf: () => REQUEST,
+    logger: { info: log, warn: log, error: log },
+  });
+  await sse.start();
+  const server = createServer((request, response) => {
+    if (!sse.endpoint.refuseMethod(request, response)) sse.endpoint.serve(request, response);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    sse,
+    server,
+    port,
+    url: `http://127.0.0.1:${port}${options.path}`,
+    logged,
+    async close() {
+      await sse.stop();
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
