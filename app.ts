@@ -1,6 +1,8 @@
 import type { Application, IBoot } from 'egg';
-import { MemoryBroker } from './lib/broker/memory';
-import { causes, WORKER } from './lib/cause';
+import { MessengerBroker } from './lib/broker/messenger';
+import { mark, markOf, WORKER } from './lib/cause';
+import { openChannel, type ToAgent, type ToWorkers } from './lib/channel';
+import { localAgents, sendLocally } from './lib/local';
 import { checkOptions } from './lib/options';
 import type { Cause } from './lib/reach';
 import { Sse } from './lib/sse';
@@ -16,14 +18,22 @@ export default class SseAppBoot implements IBoot {
   configWillLoad(): void {
     const app = this.#app;
     const options = checkOptions(app.config.sse);
+    if ((app.config.sse as { enable?: boolean }).enable !== false) app.config.appMiddleware.push('sse');
     app.config.coreMiddleware.unshift('sseDoor');
-    app.config.appMiddleware.push('sse');
+    const localAgent = localAgents.get(app.baseDir);
+    localAgent?.attach(app.messenger);
+    const channel = openChannel<ToAgent, ToWorkers>(app.messenger, (name, data) => {
+      if (localAgent === undefined) app.messenger.sendToAgent(name, data);
+      else sendLocally(localAgent.messenger, name, data);
+    });
     app.sse = new Sse({
       options,
-      broker: new MemoryBroker(),
-      causeOf: () => causes.getStore() ?? scheduleCause(app) ?? WORKER,
+      broker: new MessengerBroker(channel),
+      isAlone: localAgent !== undefined || workersOf(app) === 1,
+      causeOf: () => currentCause(app) ?? WORKER,
       logger: app.coreLogger,
     });
+    inheritCause(app);
     // A worker that dies of an uncaughtException is cut off from the master first and then keeps its sockets for 30 s,
     // deaf: its clients must go to a living one. Egg's beforeClose does not run then.
     process.once('disconnect', this.#stop);
@@ -43,8 +53,27 @@ export default class SseAppBoot implements IBoot {
   };
 }
 
-/** Egg runs a schedule's task in a context of its own, whose query says what schedule it is. */
-function scheduleCause(app: Application): Cause | undefined {
+/** What caused the code that runs, if a request or a schedule did. */
+function currentCause(app: Application): Cause | undefined {
   const ctx = app.currentContext;
-  return ctx?.method === 'SCHEDULE' ? { kind: 'schedule', type: String(ctx.query.type) } : undefined;
+  if (ctx === undefined) return undefined;
+  const cause = markOf(ctx);
+  if (cause !== undefined) return cause;
+  // Egg runs a schedule's task in a context of its own, whose query says what schedule it is.
+  return ctx.method === 'SCHEDULE' ? { kind: 'schedule', type: String(ctx.query.type) } : undefined;
+}
+
+/** Work that runs in the background, in a context of its own, has the cause of the code that starts it. */
+function inheritCause(app: Application): void {
+  const { createAnonymousContext } = app;
+  app.createAnonymousContext = (...args) => {
+    const ctx = createAnonymousContext.apply(app, args);
+    const cause = currentCause(app);
+    if (cause !== undefined) mark(ctx, cause);
+    return ctx;
+  };
+}
+
+function workersOf(app: Application): number | undefined {
+  return (app as unknown as { options: { workers?: number } }).options.workers;
 }

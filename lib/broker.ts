@@ -1,4 +1,5 @@
 import type { Position } from './cursor';
+import type { Losses } from './log';
 import type { Reach } from './reach';
 
 /** A message on its way into the order. Plain JSON: it crosses processes. */
@@ -14,18 +15,61 @@ export interface Draft {
   readonly reach: Reach;
 }
 
-/** A message as a worker delivers it. */
-export interface Message extends Draft {
+/** A message as a process delivers it. */
+export interface Message extends Omit<Draft, 'reach'> {
   /** Its place in the order. None: of reach `process`, live only. */
   readonly position?: Position;
+  /** What its publisher knows it by, until it hears of it. */
+  readonly nonce?: string;
+}
+
+/** The order so far, as one process hands it to another. */
+export interface History {
+  /** The newest place. */
+  readonly position: Position;
+  /** What is no longer kept. */
+  readonly losses: Losses;
+  /** What is kept, in order. */
+  readonly messages: Iterable<Message>;
+}
+
+/** A process's copy of the order, which its broker fills. */
+export interface Replica {
+  /** The newest place it has; `undefined` before it has joined an order. */
+  readonly position: Position | undefined;
+  /** Joins an epoch of the order, or takes it up again after a break: says what is lost; what is kept is delivered next. */
+  join(epoch: string, losses: Losses): void;
+  /** Takes the next message. Never throws. */
+  deliver(message: Message): void;
+  /** Says that everything up to a place has been delivered or is lost. */
+  arrive(position: Position): void;
+  /** What it has of the present epoch after a place. */
+  history(seq: number): History;
+  /** Answers what some process asks of every process, in plain JSON. */
+  answer(question: Question): unknown;
+}
+
+/** What a process may ask of every process, in plain JSON: how many connections hold a key, or how many there are. */
+export interface Question {
+  readonly count: string;
+}
+
+/** What they answered, and whether all of them did in time. */
+export interface Poll {
+  readonly answers: readonly unknown[];
+  readonly complete: boolean;
 }
 
 /** Carries messages to every process in its range, in one order. */
 export interface Broker {
-  /** Calls `deliver` for each message: first the backlog still held, then live. Resolves when live, with the newest place. */
-  start(deliver: (message: Message) => void): Promise<Position>;
+  /** Hands the replica the backlog still held, then each message as it comes. Resolves when live. */
+  start(replica: Replica): Promise<void>;
   /** Orders the draft and hands it on. Resolves with its place once ordered, not once clients have it. */
   publish(draft: Draft): Promise<Position>;
+  /** Resolves when the replica has all that was ordered before this call, or when that cannot be known in time. */
+  catchUp(): Promise<void>;
+  /** Asks every process in range, this one too; what does not answer in time is left out. */
+  ask(question: Question): Promise<Poll>;
   /** Stops delivering and frees connections. Safe to call twice. */
   stop(): Promise<void>;
 }

@@ -1,13 +1,20 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Cause } from './reach';
-
-/**
- * Marks code with its cause, at the door it comes in by; everything it starts carries the mark.
- *
- * The marks are constants: a timer that outlives its request keeps no context of it alive.
- */
-export const causes = new AsyncLocalStorage<Cause>();
 
 export const REQUEST: Cause = { kind: 'request' };
 export const WORKER: Cause = { kind: 'worker' };
 export const AGENT: Cause = { kind: 'agent' };
+
+const causes = new WeakMap<object, Cause>();
+
+/**
+ * Marks the context that code runs in, at the door it comes in by, with what caused it. Egg carries the context on to
+ * everything that the code starts: timers, and listeners to the end of the answer.
+ */
+export function mark(context: object, cause: Cause): void {
+  causes.set(context, cause);
+}
+
+/** The cause that a context is marked with. */
+export function markOf(context: object): Cause | undefined {
+  return causes.get(context);
+}

@@ -22,10 +22,13 @@ const BODY_HEADERS = [
 export class Endpoint {
   readonly #hub: Hub;
   readonly #options: SseOptions;
+  readonly #catchUp: () => Promise<void>;
 
-  constructor(hub: Hub, options: SseOptions) {
+  /** `catchUp` resolves when the hub has all that was ordered until now. */
+  constructor(hub: Hub, options: SseOptions, catchUp: () => Promise<void>) {
     this.#hub = hub;
     this.#options = options;
+    this.#catchUp = catchUp;
   }
 
   /** Refuses, with 405, a method that opens no stream; says whether it did. */
@@ -40,12 +43,14 @@ export class Endpoint {
   }
 
   /** Opens the stream that is asked for, or refuses with a JSON text that says why. */
-  serve(request: SseRequest, response: SseResponse): void {
-    // The client left while the app's own middlewares ran.
-    const { destroyed } = 'stream' in response ? response.stream : response;
-    if (destroyed || response.headersSent) return;
+  async serve(request: SseRequest, response: SseResponse): Promise<void> {
     try {
       const asked = readRequest(request, this.#options);
+      const { keys, lastEventId } = asked;
+      // Its client may have heard of more, on another worker, than has arrived here.
+      if (lastEventId !== undefined && !this.#hub.knows(lastEventId, keys)) await this.#catchUp();
+      // The client may have left meanwhile.
+      if (isOver(response)) return;
       if (request.method === 'HEAD') {
         this.#writeHead(request, response);
         response.end();
@@ -65,9 +70,10 @@ export class Endpoint {
         throw overloaded('ERR_SSE_OVERLOAD', `this worker has all of its ${maxClients} streams open`);
       }
       this.#writeHead(request, response);
-      this.#hub.join(response, asked);
+      this.#hub.open(response, asked);
     } catch (error) {
       if (!(error instanceof SseError)) throw error;
+      if (isOver(response)) return;
       this.#refuse(response, error);
     }
   }
@@ -96,8 +102,10 @@ export class Endpoint {
   #refuse(response: SseResponse, { status, code, message }: SseError): void {
     const body = Buffer.from(JSON.stringify({ code, message }));
     forgetBody(response);
-    const origin = this.#options.headers['Access-Control-Allow-Origin'];
-    if (typeof origin === 'string') response.setHeader('Access-Control-Allow-Origin', origin);
+    for (const [name, value] of Object.entries(this.#options.headers)) {
+      // A page of another origin must be able to read why.
+      if (name.toLowerCase() === 'access-control-allow-origin' && value !== null) response.setHeader(name, value);
+    }
     response.setHeader('Content-Type', 'application/json; charset=utf-8');
     response.setHeader('Content-Length', body.length);
     response.setHeader('Cache-Control', 'no-store');
@@ -107,6 +115,12 @@ export class Endpoint {
     response.end(body);
     this.#hub.emit('refuse', { status, code });
   }
+}
+
+/** Whether nothing can be answered any more. */
+function isOver(response: SseResponse): boolean {
+  const { destroyed } = 'stream' in response ? response.stream : response;
+  return destroyed || response.headersSent;
 }
 
 function forgetBody(response: SseResponse): void {

@@ -2,7 +2,10 @@ import { SseError, show } from './error';
 
 /** An event in the words of the HTML standard (https://html.spec.whatwg.org/multipage/server-sent-events.html). */
 export interface SseEvent {
-  /** A string goes out as it is, line by line; anything else as JSON. Left out: an event with empty data. */
+  /**
+   * A string goes out as it is, line by line; anything else as JSON. Left out: an event with empty data, or, of a comment
+   * or a retry alone, no event.
+   */
   data?: unknown;
   /** The event's name, what the browser passes to `addEventListener`. Left out or empty: `message`. */
   event?: string;
@@ -55,7 +58,9 @@ export function encode(message: SseMessage): EncodedEvent {
   if (comment !== undefined && comment !== null) body += encodeComment(comment);
   if (name !== undefined) body += `event: ${name}\n`;
   if (retry !== undefined && retry !== null) body += encodeRetry(retry);
-  body += lines('data: ', 'data' in message ? encodeData(message.data) : '');
+  if ('data' in message) body += lines('data: ', encodeData(message.data));
+  // Without data nothing is dispatched: right for a comment or a retry alone, but not for an event that has a name.
+  else if (name !== undefined || ownId !== undefined) body += 'data: \n';
   return { body, id: ownId, event: name };
 }
 
@@ -80,6 +85,11 @@ export function toFrame(body: string, id?: string): Buffer {
   const frame = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
   frame.write(text);
   return frame;
+}
+
+/** The body of a frame that `toFrame` closed with an id. */
+export function bodyOf(frame: Buffer, id: string): string {
+  return frame.toString('utf8', 0, frame.length - Buffer.byteLength(`id: ${id}\n\n`));
 }
 
 /** Whether a text can stand in an `id` or `event` field. */

@@ -1,10 +1,11 @@
 import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
-import type { Message } from './broker';
+import type { History, Message, Question, Replica } from './broker';
 import { Connection, type CloseReason, type SseResponse } from './connection';
 import { toCursor, type Position } from './cursor';
-import { isFieldSafe, encodeOwn, toFrame } from './event';
-import { Log, type Gap, type LogBounds } from './log';
+import { bodyOf, encodeOwn, isFieldSafe, toFrame } from './event';
+import { toFrames } from './gap';
+import { Log, type Entry, type Gap, type LogBounds, type Losses } from './log';
 import type { SseOptions } from './options';
 import { Pump } from './pump';
 
@@ -61,10 +62,10 @@ const DRAIN_MS = 3_000;
 const RETURNS_PER_MS = 1;
 
 /** Every open stream of this process: its pools by key, the log they read and the pump that writes to them. */
-export class Hub {
+export class Hub implements Replica {
   readonly #options: SseOptions;
   readonly #logger: SseLogger;
-  readonly #log: Log;
+  readonly log: Log;
   readonly #pump: Pump;
   readonly #events = new EventEmitter();
   readonly #connections = new Map<Connection, number>();
@@ -77,8 +78,8 @@ export class Hub {
   constructor(options: SseOptions, logger: SseLogger) {
     this.#options = options;
     this.#logger = logger;
-    this.#log = new Log(options.history === false ? NO_HISTORY : options.history);
-    this.#pump = new Pump(this.#log, {
+    this.log = new Log(options.history === false ? NO_HISTORY : options.history);
+    this.#pump = new Pump(this.log, {
       maxBatchBytes: Math.max(1, options.maxUnsentBytes - NODE_BUFFER_BYTES),
       onGap: (_connection, gap) => this.emit('gap', { keys: gap.keys, reason: gap.reason }),
       onError: (error) => this.#logger.error(toError(error)),
@@ -115,12 +116,8 @@ export class Hub {
     }
   }
 
-  /**
-   * Takes the place in the order from which this hub delivers, so that even the first client can come back, and starts
-   * the one timer that pings, ends what is too old and lets history expire. The timer keeps no process alive.
-   */
-  start(position: Position): void {
-    this.#log.begin(position);
+  /** Starts the one timer that pings, ends what is too old and lets history expire. It keeps no process alive. */
+  start(): void {
     const { pingInterval, maxAge } = this.#options;
     const finest = Math.min(pingInterval || maxAge, maxAge) / 10;
     this.#sweeper ??= setInterval(() => this.#sweep(), Math.min(1_000, Math.max(20, finest)));
@@ -132,13 +129,13 @@ export class Hub {
    *
    * The caller has checked `full` and `draining` in this same turn.
    */
-  join(response: SseResponse, { keys, lastEventId }: Joining): Connection {
+  open(response: SseResponse, { keys, lastEventId }: Joining): Connection {
     const now = performance.now();
     const held = this.#holdKeys([ALL, ...keys]);
     const { reader, gaps } =
       lastEventId === undefined
-        ? { reader: this.#log.readFromHead(held), gaps: [] }
-        : this.#log.resume(lastEventId, held);
+        ? { reader: this.log.readFromHead(held), gaps: [] }
+        : this.log.resume(lastEventId, held);
     const { retry, maxAge, stallTimeout, pingInterval } = this.#options;
     const connection = new Connection(response, this.#owner, {
       keys,
@@ -149,29 +146,68 @@ export class Hub {
     });
     this.#connections.set(connection, now);
     for (const key of held) this.#enter(key, connection);
-    const cursor = this.#log.cursorAt(reader);
+    const cursor = this.log.cursorAt(reader);
     // A client that drops between hello and gap must hear of the gap again: it keeps the id it came with.
     const unsettled = gaps.length > 0 && isFieldSafe(lastEventId!);
     const hello = { keys, cursor, pingInterval };
-    const frames = [encodeOwn('hello', hello, { retry, id: unsettled ? lastEventId : cursor })];
-    for (const gap of gaps) frames.push(encodeOwn('gap', gap, { id: cursor }));
+    const frames = [
+      encodeOwn('hello', hello, { retry, id: unsettled ? lastEventId : cursor }),
+      ...toFrames(gaps, cursor),
+    ];
     connection.write(Buffer.concat(frames), now);
     for (const gap of gaps) this.emit('gap', { keys: gap.keys, reason: gap.reason });
-    if (reader.position !== this.#log.head) this.#pump.wake(connection);
+    if (reader.position !== this.log.head) this.#pump.wake(connection);
     this.emit('open', { keys, resumed: lastEventId !== undefined });
     return connection;
   }
 
+  get position(): Position | undefined {
+    return this.log.place;
+  }
+
+  join(epoch: string, losses: Losses): void {
+    this.log.lose(epoch, losses);
+    // Those who missed something are told.
+    const all = this.#pools.get(ALL);
+    if (all !== undefined) this.#pump.wakeAll(all);
+  }
+
+  arrive(position: Position): void {
+    this.log.begin(position);
+  }
+
+  history(seq: number): History {
+    const { log } = this;
+    return {
+      position: log.place!,
+      losses: log.losses,
+      messages: {
+        *[Symbol.iterator]() {
+          for (const entry of log.since(seq)) yield toMessage(entry, log.place!.epoch);
+        },
+      },
+    };
+  }
+
+  answer({ count }: Question): number {
+    return this.count(count);
+  }
+
+  /** Whether a client's last event id says where it was. */
+  knows(lastEventId: string, keys: readonly string[]): boolean {
+    return this.log.knows(lastEventId, [ALL, ...keys]);
+  }
+
   /** Appends a message to the log, for the pump to write. Never throws. */
   deliver(message: Message): void {
-    const frame = toFrame(message.body, message.id ?? cursorOf(message));
-    this.#log.append({ keys: message.keys, frame, id: message.id, position: message.position });
-    for (const key of message.keys) {
+    const { keys, id, event, nonce, position } = message;
+    const frame = toFrame(message.body, id ?? cursorOf(message));
+    this.log.append({ keys, frame, id, event, nonce, position });
+    for (const key of keys) {
       const pool = this.#pools.get(key);
       if (pool !== undefined) this.#pump.wakeAll(pool);
     }
     this.#pump.mark();
-    const { keys, event, id } = message;
     this.emit('deliver', { keys, event, id: id ?? cursorOf(message), bytes: frame.length });
   }
 
@@ -184,7 +220,7 @@ export class Hub {
   get stats(): SseStats {
     let unsentBytes = 0;
     for (const connection of this.#connections.keys()) unsentBytes += connection.unsentBytes;
-    const { messages, bytes } = this.#log.size;
+    const { messages, bytes } = this.log.size;
     return {
       connections: this.#connections.size,
       pools: this.#pools.size,
@@ -275,12 +311,17 @@ export class Hub {
         this.#pump.wake(connection);
       }
     }
-    this.#log.expire();
+    this.log.expire();
   }
 }
 
 function signatureOf(keys: readonly string[]): string {
   return keys.length === 1 ? keys[0]! : JSON.stringify([...keys].sort());
+}
+
+function toMessage({ keys, frame, id, event, nonce, seq }: Entry, epoch: string): Message {
+  const position = { epoch, seq };
+  return { keys, body: bodyOf(frame, id ?? toCursor(position)), id, event, nonce, position };
 }
 
 function cursorOf({ position }: Message): string | undefined {

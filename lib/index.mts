@@ -1,5 +1,5 @@
 // The ESM face: Egg 4 has a second set of declarations for ESM, which only a .d.mts can add to.
-import type { SseOptions } from './options.js';
+import type { SseConfig } from './options.js';
 import type { Sse } from './sse.js';
 
 export { SseError } from './index.js';
@@ -9,12 +9,14 @@ export type {
   Reach,
   Receipt,
   Sse,
+  SseConfig,
   SseEvent,
   SseEvents,
   SseHistory,
   SseMessage,
   SseOptions,
   SseStats,
+  Total,
 } from './index.js';
 
 declare module 'egg' {
@@ -25,6 +27,6 @@ declare module 'egg' {
     sse: Sse;
   }
   interface EggAppConfig {
-    sse: SseOptions;
+    sse: SseConfig;
   }
 }

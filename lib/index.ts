@@ -1,13 +1,13 @@
-import type { SseOptions } from './options';
+import type { SseConfig } from './options';
 import type { Sse } from './sse';
 
 export { SseError } from './error';
 export type { SseEvent, SseMessage } from './event';
 export type { SseEvents, SseStats } from './hub';
 export type { CloseReason } from './connection';
-export type { SseHistory, SseOptions } from './options';
+export type { SseConfig, SseHistory, SseOptions } from './options';
 export type { Reach } from './reach';
-export type { PublishOptions, Receipt, Sse } from './sse';
+export type { PublishOptions, Receipt, Sse, Total } from './sse';
 
 declare module 'egg' {
   // Egg 3: Application and Agent.
@@ -19,6 +19,6 @@ declare module 'egg' {
     sse: Sse;
   }
   interface EggAppConfig {
-    sse: SseOptions;
+    sse: SseConfig;
   }
 }

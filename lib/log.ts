@@ -43,6 +43,9 @@ export interface Losses {
   readonly others: { readonly seq: number; readonly reason: LossReason } | undefined;
 }
 
+/** Nothing is lost. */
+export const NO_LOSSES: Losses = { keys: [], others: undefined };
+
 /** Someone who reads the log: which keys, and how far they have come. `read` moves them on. */
 export interface Reader {
   readonly keys: readonly string[];
@@ -81,10 +84,10 @@ export interface LogBounds {
 
 const NOTHING: Batch = { frames: undefined, count: 0, gaps: [], resumeAt: undefined, more: false };
 
-// What an entry, its place in a tail and a tail cost besides the frame, measured on Node 20 and rounded up.
-const ENTRY_BYTES = 320;
+// What an entry, its place in a tail and a tail cost besides the frame, measured (bench/history.ts).
+const ENTRY_BYTES = 500;
 const PLACE_BYTES = 16;
-const TAIL_BYTES = 400;
+const TAIL_BYTES = 560;
 
 // How many keys without any message are remembered for what they lost. Older ones are forgotten together.
 const MAX_EMPTY_TAILS = 16_384;
@@ -251,6 +254,11 @@ export class Log {
     for (let entry = this.#oldest; entry !== undefined; entry = entry.newer) {
       if (entry.inOrder && entry.term === this.#term && entry.seq > seq) yield entry;
     }
+  }
+
+  /** Whether a last event id says where a client of these keys was. */
+  knows(lastEventId: string, keys: readonly string[]): boolean {
+    return this.#placeOf(lastEventId, keys) !== undefined;
   }
 
   /** What of the present epoch is lost. */
@@ -437,7 +445,7 @@ export class Log {
       tail.lostInOrder = this.#forgotten.lostInOrder;
       this.#tails.set(key, tail);
     }
-    if (tail.length === 0 && tail.strays.size === 0) {
+    if (tail.isEmpty) {
       this.#emptyTails.delete(tail);
       this.#bytes += tailCost(tail);
     }
@@ -480,8 +488,7 @@ export class Log {
 
   /** Lets go of the oldest entry of a key, but not of its other keys. */
   #trim(tail: Tail): void {
-    const entry = tail.shift()!;
-    tail.strays.add(entry);
+    const entry = tail.stray();
     if (--entry.holders === 0) this.#forget(entry, 'evicted');
   }
 
@@ -498,9 +505,8 @@ export class Log {
     for (const key of entry.keys) {
       const tail = this.#tails.get(key);
       if (tail === undefined) continue;
-      tail.strays.delete(entry);
       tail.lose(entry, reason);
-      if (tail.length === 0 && tail.strays.size === 0) this.#rememberEmpty(tail);
+      if (tail.isEmpty) this.#rememberEmpty(tail);
     }
   }
 

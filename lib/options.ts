@@ -16,6 +16,9 @@ export interface SseOptions {
   maxAge: number;
 }
 
+/** `config.sse` as an app writes it: `history` may name some of its bounds. */
+export type SseConfig = Omit<SseOptions, 'history'> & { history: Partial<SseHistory> | false };
+
 /** The three bounds of what is kept; whichever is reached first lets go of the oldest message. */
 export interface SseHistory {
   /** ms */
@@ -72,8 +75,15 @@ export function checkOptions(config: unknown): SseOptions {
   if (known.history !== false) {
     known.history = check('config.sse.history', known.history, HISTORY_CHECKS) as unknown as SseHistory;
   }
-  known.headers = { ...known.headers };
+  known.headers = mergeHeaders(known.headers);
   return known;
+}
+
+/** One entry for each name, whatever its case: the last one, which is the app's own. */
+function mergeHeaders(headers: SseOptions['headers']): SseOptions['headers'] {
+  const names = new Map<string, [string, string | null]>();
+  for (const entry of Object.entries(headers)) names.set(entry[0].toLowerCase(), entry);
+  return Object.fromEntries(names.values());
 }
 
 function check(path: string, given: object, checks: Record<string, Check>): Record<string, unknown> {

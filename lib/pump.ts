@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Connection } from './connection';
-import { encodeOwn } from './event';
+import { toFrames } from './gap';
 import type { Gap, Log } from './log';
 import { Queue } from './queue';
 
@@ -133,10 +133,8 @@ export class Pump {
   #visit(connection: Connection, now: number): void {
     if (!connection.writable) return;
     const { frames, gaps, resumeAt, more } = this.#log.read(connection.reader, this.#maxBatchBytes);
-    for (const gap of gaps) {
-      this.#onGap(connection, gap);
-      connection.write(encodeOwn('gap', gap, { id: resumeAt }), now);
-    }
+    for (const frame of toFrames(gaps, resumeAt)) connection.write(frame, now);
+    for (const gap of gaps) this.#onGap(connection, gap);
     if (frames !== undefined) connection.write(frames, now);
     else if (connection.pingDue) connection.ping(now);
     if (more && connection.writable) this.wake(connection);

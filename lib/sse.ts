@@ -16,10 +16,20 @@ export interface PublishOptions {
 
 /** What `publish` promises. */
 export interface Receipt {
-  /** The id that clients get with the message. */
+  /**
+   * The id that clients get with the message. Empty: of reach `process` where there are several workers, without an id
+   * of its own; it has no place in the order, and nobody can resume from it.
+   */
   readonly id: string;
   /** How far it goes. */
   readonly reach: Reach;
+}
+
+/** How many connections there are. */
+export interface Total {
+  readonly clients: number;
+  /** Whether everyone who was asked answered in time. */
+  readonly complete: boolean;
 }
 
 /** `app.sse`: publish to the clients, and see what happens in this worker. */
@@ -30,20 +40,29 @@ export class Sse {
   readonly #broker: Broker;
   readonly #causeOf: () => Cause;
   readonly #logger: SseLogger;
+  readonly #isAlone: boolean;
   readonly #warned = new Set<string>();
 
-  /** @internal */
-  constructor(parts: { options: SseOptions; broker: Broker; causeOf: () => Cause; logger: SseLogger }) {
+  /** @internal `isAlone`: no other process has connections of this app, so that reach `process` is all there is. */
+  constructor(parts: {
+    options: SseOptions;
+    broker: Broker;
+    causeOf: () => Cause;
+    logger: SseLogger;
+    isAlone: boolean;
+  }) {
     this.#hub = new Hub(parts.options, parts.logger);
-    this.endpoint = new Endpoint(this.#hub, parts.options);
     this.#broker = parts.broker;
+    this.endpoint = new Endpoint(this.#hub, parts.options, () => this.#broker.catchUp());
+    this.#isAlone = parts.isAlone;
     this.#causeOf = parts.causeOf;
     this.#logger = parts.logger;
   }
 
   /** @internal Resolves when messages arrive: streams may be opened from then on. */
   async start(): Promise<void> {
-    this.#hub.start(await this.#broker.start((message) => this.#hub.deliver(message)));
+    this.#hub.start();
+    await this.#broker.start(this.#hub);
   }
 
   /** @internal Ends all streams, each told when to come back, then leaves the order. Safe to call twice. */
@@ -78,10 +97,22 @@ export class Sse {
     return this.#hub.count();
   }
 
+  /**
+   * Connections that hold a key, or all of them without one, over all workers; with reach `process` of this one.
+   *
+   * Resolves within 2 s; `complete` is false when somebody did not answer, whose connections are not counted.
+   */
+  async total(key?: string, { reach = 'everywhere' }: PublishOptions = {}): Promise<Total> {
+    const checked = key === undefined ? ALL : checkKey(key);
+    checkReach(reach);
+    if (reach === 'process') return { clients: this.#hub.count(checked), complete: true };
+    const { answers, complete } = await this.#broker.ask({ count: checked });
+    return { clients: answers.reduce<number>((sum, clients) => sum + Number(clients), 0), complete };
+  }
+
   /** Ends this worker's connections that hold a key, and returns how many. Browsers come back unless the page closes. */
   close(key: string): number {
-    const [checked] = checkKeys(key);
-    return this.#hub.close(checked);
+    return this.#hub.close(checkKey(key));
   }
 
   /** Ends all connections of this worker, and returns how many. */
@@ -110,22 +141,27 @@ export class Sse {
     // Everything is read before this returns: what the caller does to its object afterwards changes nothing.
     const publish = async (): Promise<Receipt> => {
       const draft: Draft = { keys: keys(), ...encode(message), reach: this.#reachFor(options) };
+      const { id, reach } = draft;
+      if (reach === 'process' && !this.#isAlone) {
+        this.#hub.deliver(draft);
+        return { id: id ?? '', reach };
+      }
       const position = await this.#broker.publish(draft);
-      return { id: draft.id ?? toCursor(position), reach: draft.reach };
+      return { id: id ?? toCursor(position), reach };
     };
     return Publication.of(publish(), (error) => {
       this.#logger.error(new Error('a message was not published, and nobody awaited it', { cause: error }));
     });
   }
 
-  #reachFor({ reach }: PublishOptions): Reach {
+  #reachFor(options: PublishOptions): Reach {
+    checkOptions(options);
+    const { reach } = options;
     if (reach === undefined) {
       const cause = this.#causeOf();
       return reachOf(cause) ?? this.#unknownReach(cause);
     }
-    if (!REACHES.includes(reach)) {
-      throw new SseError('ERR_SSE_REACH', `reach is ${show(reach)}; it must be one of ${REACHES.join(', ')}`);
-    }
+    checkReach(reach);
     return reach;
   }
 
@@ -141,18 +177,34 @@ export class Sse {
   }
 }
 
+function checkReach(reach: unknown): void {
+  if (!REACHES.includes(reach as Reach)) {
+    throw new SseError('ERR_SSE_REACH', `reach is ${show(reach)}; it must be one of ${REACHES.join(', ')}`);
+  }
+}
+
+function checkOptions(options: unknown): void {
+  const isObject = typeof options === 'object' && options !== null;
+  const unknown = isObject ? Object.keys(options).find((name) => name !== 'reach') : undefined;
+  if (isObject && unknown === undefined) return;
+  throw new SseError(
+    'ERR_SSE_OPTIONS',
+    `options ${unknown === undefined ? `are ${show(options)}` : `have ${show(unknown)}`}; they may be { reach: 'process' | 'host' | 'everywhere' }`,
+  );
+}
+
 function checkKeys(key: unknown): readonly string[] {
-  const keys: readonly unknown[] = Array.isArray(key) ? key : [key];
-  if (keys.length === 0) {
+  if (!Array.isArray(key)) return [checkKey(key)];
+  if (key.length === 0) {
     throw new SseError('ERR_SSE_KEY', 'key is an empty array; name at least one key, or use publishAll');
   }
-  for (const each of keys) {
-    if (typeof each !== 'string' || each === '') {
-      throw new SseError(
-        'ERR_SSE_KEY',
-        `key is ${show(each)}; it must be a non-empty string or an array of them: publish(key, message), or publishAll(message) for everyone`,
-      );
-    }
-  }
-  return [...new Set(keys as readonly string[])];
+  return [...new Set(key.map(checkKey))];
+}
+
+function checkKey(key: unknown): string {
+  if (typeof key === 'string' && key !== '') return key;
+  throw new SseError(
+    'ERR_SSE_KEY',
+    `key is ${show(key)}; it must be a non-empty string, as in publish(key, message); publishAll(message) reaches everyone`,
+  );
 }

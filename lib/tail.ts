@@ -11,6 +11,8 @@ export interface Loss {
   readonly reason: LossReason;
 }
 
+const NONE: ReadonlySet<Entry> = new Set();
+
 /** The newest messages of one key, oldest first, and how far those that are gone reached. */
 export class Tail {
   readonly key: string;
@@ -21,10 +23,19 @@ export class Tail {
   /** The newest entry that is gone and had a place in the order. */
   lostInOrder: Loss | undefined;
   /** Entries that have left this tail but are kept for another of their keys: lost only to those who do not hold it. */
-  readonly strays = new Set<Entry>();
+  #strays: Set<Entry> | undefined;
 
   constructor(key: string) {
     this.key = key;
+  }
+
+  get strays(): ReadonlySet<Entry> {
+    return this.#strays ?? NONE;
+  }
+
+  /** Whether nothing is kept for this key, here or for another key. */
+  get isEmpty(): boolean {
+    return this.length === 0 && this.strays.size === 0;
   }
 
   get length(): number {
@@ -43,6 +54,14 @@ export class Tail {
     this.#entries.push(entry);
   }
 
+  /** Takes the oldest entry out, which stays kept for another of its keys. */
+  stray(): Entry {
+    const entry = this.shift()!;
+    this.#strays ??= new Set();
+    this.#strays.add(entry);
+    return entry;
+  }
+
   /** Takes the oldest entry out. */
   shift(): Entry | undefined {
     const entry = this.#entries[this.#start];
@@ -58,7 +77,10 @@ export class Tail {
   }
 
   /** Remembers that an entry is gone for everyone. */
-  lose({ offset, term, seq, inOrder }: Entry, reason: LossReason): void {
+  lose(entry: Entry, reason: LossReason): void {
+    this.#strays?.delete(entry);
+    if (this.#strays?.size === 0) this.#strays = undefined;
+    const { offset, term, seq, inOrder } = entry;
     const loss: Loss = { offset, term, seq, reason };
     if (this.lost === undefined || offset > this.lost.offset) this.lost = loss;
     if (inOrder && (this.lostInOrder === undefined || offset > this.lostInOrder.offset)) this.lostInOrder = loss;

@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { start as startEgg, type Agent, type Application } from 'egg';
 import { Cluster } from './support/cluster';
 import { eventually } from './support/eventually';
 import { Stream } from './support/stream';
@@ -16,6 +22,67 @@ after(() => Promise.all(clusters.map((cluster) => cluster.stop())));
 
 async function get<T>(url: string): Promise<T> {
   return (await (await fetch(url)).json()) as T;
+}
+
+describe('an Egg app', () => {
+  it('counts the connections of all workers, and says when a worker did not answer', async () => {
+    const cluster = await start({ workers: 2 });
+    const workers = await cluster.allWorkers();
+    const streams = await Promise.all(
+      workers.flatMap(({ url }) => [Stream.open(`${url}/stream?connectKey=a`), Stream.open(`${url}/stream`)]),
+    );
+    for (const { url } of workers) {
+      assert.deepEqual(await get(`${url}/total`), { clients: 4, complete: true });
+      assert.deepEqual(await get(`${url}/total?key=a`), { clients: 2, complete: true });
+    }
+    await cluster.signal(workers[1]!.pid, 'SIGSTOP');
+    assert.deepEqual(await get(`${workers[0]!.url}/total`), { clients: 2, complete: false });
+    await cluster.signal(workers[1]!.pid, 'SIGCONT');
+    await eventually(async () => (await get<{ complete: boolean }>(`${workers[0]!.url}/total`)).complete);
+    for (const stream of streams) stream.close();
+  });
+
+  it('starts and restarts without a warning of Egg about the plugin', async () => {
+    const cluster = await start({ workers: 2 });
+    const agent = await cluster.agentPid();
+    await cluster.signal(agent, 'SIGKILL');
+    await eventually(async () => (await cluster.agentPid()) !== agent);
+    const [worker] = await cluster.allWorkers();
+    await get(`${worker!.url}/publish?key=a&data=x`);
+    for (const log of ['egg-agent.log', 'egg-web.log'])
+      assert.doesNotMatch(cluster.log(log), /agent can't call|ready_timeout/);
+  });
+
+  it('has one order in single mode too, for the app and the agent', async () => {
+    const app = await startSingle();
+    const server = app.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const stream = await Stream.open(`http://127.0.0.1:${port}/stream?connectKey=a`);
+    const first = await app.sse.publish('a', '1');
+    const second = await app.sse.publish('a', '2', { reach: 'process' });
+    const third = await app.agent.sse.publish('a', '3');
+    await stream.untilMessages(3);
+    assert.deepEqual(
+      stream.messages.map(({ id }) => id),
+      [first.id, second.id, third.id],
+    );
+    assert.deepEqual(await app.agent.sse.total('a'), { clients: 1, complete: true });
+    const closed = app.close();
+    await stream.untilEnd();
+    server.close();
+    await closed;
+    await app.agent.close();
+  });
+});
+
+/** An app and its agent in this very process. */
+async function startSingle(): Promise<Application & { agent: Agent }> {
+  const dir = mkdtempSync(join(tmpdir(), 'egg-sse-test-'));
+  process.env.EGG_TYPESCRIPT = 'true';
+  process.env.FIXTURE_DIR = dir;
+  after(() => rmSync(dir, { recursive: true, force: true }));
+  return (await startEgg({ baseDir: join(__dirname, 'fixtures/app') })) as Application & { agent: Agent };
 }
 
 describe('a worker of an Egg app', () => {
@@ -57,6 +124,18 @@ describe('a worker of an Egg app', () => {
       start({ config: { sse: { stallTimeout: 'long' } } }),
       /config\.sse\.stallTimeout is "long"; it must be an integer/,
     );
+  });
+
+  it('does not log clients that hang up, but logs what the app does wrong', async () => {
+    const cluster = await start();
+    for (let i = 0; i < 5; i++) {
+      const stream = await Stream.open(`${cluster.url}/stream`);
+      stream.response.socket.resetAndDestroy();
+    }
+    await eventually(async () => (await get<{ connections: number }>(`${cluster.url}/stats`)).connections === 0);
+    await fetch(`${cluster.url}/fail`);
+    await eventually(() => cluster.errors.includes('the app does something wrong'));
+    assert.doesNotMatch(cluster.errors, /ECONNRESET|EPIPE/);
   });
 
   it('keeps a quiet stream open past the timeout that the app has for its answers', async () => {

@@ -155,7 +155,7 @@ describe('the stream endpoint', () => {
 
   it("serves an HTTP/2 client through Node's compatibility API, without headers of a connection", async () => {
     const plain = await start({ headers: { Connection: 'keep-alive', 'Keep-Alive': 'timeout=5', 'X-Own': 'yes' } });
-    const server = createHttp2Server((request, response) => plain.sse.endpoint.serve(request, response));
+    const server = createHttp2Server((request, response) => void plain.sse.endpoint.serve(request, response));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const warnings: string[] = [];

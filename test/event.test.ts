@@ -88,6 +88,11 @@ describe('encode', () => {
     assert.deepEqual({ ...event }, { id: undefined, event: 'refresh', data: '' });
   });
 
+  it('dispatches nothing for a comment or a retry alone', () => {
+    const { events, retries, comments } = parse(wire({ comment: 'c' }) + wire({ retry: 5 }));
+    assert.deepEqual([events, retries, comments], [[], [5], ['c']]);
+  });
+
   it('writes id as the last field of the frame', () => {
     assert.match(
       wire({ data: 'x', id: 7, event: 'e', retry: 0, comment: 'c' }),

@@ -14,6 +14,11 @@ describe('checkOptions', () => {
     assert.deepEqual(checkOptions({ ...config.sse, headers }).headers, headers);
   });
 
+  it('takes the last of two headers of the same name, whatever their case', () => {
+    const headers = { 'Cache-Control': 'no-cache', 'X-A': '1', 'cache-control': 'no-store' };
+    assert.deepEqual(checkOptions({ ...config.sse, headers }).headers, { 'cache-control': 'no-store', 'X-A': '1' });
+  });
+
   it('takes the configuration of 1.x', () => {
     const headers = {
       'Content-Type': 'text/event-stream',

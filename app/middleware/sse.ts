@@ -1,5 +1,7 @@
 import type { Application, Context } from 'egg';
 
+const HANG_UPS = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT']);
+
 /** The stream endpoint: the last of the app's own middlewares, so that sessions and logins are there. */
 export default (options: { path: string }, app: Application) =>
   async function sse(ctx: Context, next: () => Promise<unknown>): Promise<void> {
@@ -9,5 +11,11 @@ export default (options: { path: string }, app: Application) =>
     }
     // From here on the answer is the plugin's: Koa must not touch it.
     ctx.respond = false;
-    app.sse.endpoint.serve(ctx.req, ctx.res);
+    // A client that hangs up is not an error of the app, and must not fill its error log.
+    const { onerror } = ctx;
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- this is Koa's handler, not an event's
+    ctx.onerror = (error: NodeJS.ErrnoException) => {
+      if (!HANG_UPS.has(error?.code ?? '')) onerror.call(ctx, error);
+    };
+    await app.sse.endpoint.serve(ctx.req, ctx.res);
   };

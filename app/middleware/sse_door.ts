@@ -1,5 +1,5 @@
 import type { Application, Context } from 'egg';
-import { causes, REQUEST } from '../../lib/cause';
+import { mark, REQUEST } from '../../lib/cause';
 
 /**
  * The first of all middlewares: marks what a request starts as caused by it, and refuses methods that open no stream
@@ -7,9 +7,11 @@ import { causes, REQUEST } from '../../lib/cause';
  */
 export default (_options: unknown, app: Application) =>
   async function sseDoor(ctx: Context, next: () => Promise<unknown>): Promise<void> {
-    if (ctx.path === app.config.sse.path && app.sse.endpoint.refuseMethod(ctx.req, ctx.res)) {
+    const { path, enable } = app.config.sse as { path: string; enable?: boolean };
+    if (enable !== false && ctx.path === path && app.sse.endpoint.refuseMethod(ctx.req, ctx.res)) {
       ctx.respond = false;
       return;
     }
-    await causes.run(REQUEST, next);
+    mark(ctx, REQUEST);
+    await next();
   };

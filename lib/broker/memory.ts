@@ -1,27 +1,39 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Broker, Draft, Message } from '../broker';
+import type { Broker, Draft, Poll, Question, Replica } from '../broker';
 import { newEpoch, type Position } from '../cursor';
+import { SseError } from '../error';
+import { NO_LOSSES } from '../log';
 
-/** Orders messages within this process: all a single worker needs. */
+/** Orders messages within this process: all that one without workers needs. */
 export class MemoryBroker implements Broker {
   readonly #epoch = newEpoch();
   #seq = 0;
-  #deliver: ((message: Message) => void) | undefined;
+  #replica: Replica | undefined;
 
-  async start(deliver: (message: Message) => void): Promise<Position> {
-    this.#deliver = deliver;
-    return { epoch: this.#epoch, seq: this.#seq };
+  async start(replica: Replica): Promise<void> {
+    this.#replica = replica;
+    replica.join(this.#epoch, NO_LOSSES);
+    replica.arrive({ epoch: this.#epoch, seq: this.#seq });
   }
 
-  async publish(draft: Draft): Promise<Position> {
+  async publish({ reach: _, ...draft }: Draft): Promise<Position> {
+    if (this.#replica === undefined) throw new SseError('ERR_SSE_STOPPED', 'this process is going', { status: 503 });
     const position = { epoch: this.#epoch, seq: ++this.#seq };
-    this.#deliver?.({ ...draft, position });
+    this.#replica.deliver({ ...draft, position });
     // Lets the loop turn, so that one who publishes much and awaits each goes at the pace of the pump.
     await nextTurn();
     return position;
   }
 
+  async catchUp(): Promise<void> {
+    // This process is the order.
+  }
+
+  async ask(question: Question): Promise<Poll> {
+    return { answers: this.#replica === undefined ? [] : [this.#replica.answer(question)], complete: true };
+  }
+
   async stop(): Promise<void> {
-    this.#deliver = undefined;
+    this.#replica = undefined;
   }
 }

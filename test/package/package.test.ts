@@ -5,7 +5,8 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { Cluster } from './cluster';
+import { Audience, CAUSES_PLUGIN, ROWS } from '../support/causes';
+import { Cluster, type ClusterOptions } from '../support/cluster';
 import { run } from './command';
 import { Stream } from './stream';
 import { pack, type Tarball } from './tarball';
@@ -149,8 +150,12 @@ describe('the package that npm publishes', { timeout }, () => {
       let appDir: string;
       let cluster: Cluster;
 
-      const startApp = (env?: string): Promise<Cluster> =>
-        Cluster.start(appDir, { file: join(home(egg), type === 'module' ? 'start.mjs' : 'start.cjs'), env, signal });
+      const startApp = (options: ClusterOptions): Promise<Cluster> =>
+        Cluster.start({
+          app: appDir,
+          main: join(home(egg), type === 'module' ? 'start.mjs' : 'start.cjs'),
+          ...options,
+        });
       const open = (query: string): Promise<Stream> => Stream.open(`${cluster.url}/stream?${query}`, signal);
       // A connection that is kept could be one that the server is about to drop.
       const call = (path: string, method = 'GET'): Promise<Response> =>
@@ -165,10 +170,12 @@ describe('the package that npm publishes', { timeout }, () => {
             // Its types.ts holds what must be refused, so this is a test of the types as well.
             await run(bin('tsc'), ['-p', 'tsconfig.json', ...tsc], { cwd: appDir, signal });
           }
-          cluster = await startApp();
+          cluster = await startApp({ workers: 2, plugins: CAUSES_PLUGIN });
         },
         { timeout: appTimeout },
       );
+
+      after(() => cluster?.stop());
 
       it('says hello first, then brings what a controller publishes', async () => {
         const stream = await open('connectKey=news');
@@ -229,6 +236,24 @@ describe('the package that npm publishes', { timeout }, () => {
         assert.deepEqual(await (await call('/mistake')).json(), { known: true, code: 'ERR_SSE_KEY' });
       });
 
+      it('brings what the agent publishes, to every worker of the host', async () => {
+        const stream = await open('connectKey=news');
+        assert.equal((await stream.next())?.event, 'sse:hello');
+
+        await (await call('/tell')).text();
+        const told = await stream.next();
+        assert.equal(told?.data, 'by the agent');
+        const receipt = await stream.next();
+        assert.deepEqual(JSON.parse(receipt!.data), { id: told.id, reach: 'host' });
+        await stream.close();
+      });
+
+      it('brings each client of 2 workers one copy, as far as the cause goes', async (t) => {
+        const audience = await Audience.of(cluster);
+        for (const row of ROWS) await t.test(`of ${row.cause}: '${row.reach}'`, () => audience.hearsOnce(row));
+        audience.close();
+      });
+
       it('says bye, ends its streams and then itself on SIGTERM, long before Egg would kill it', async () => {
         const stream = await open('connectKey=news');
         const hello = await stream.next();
@@ -240,13 +265,13 @@ describe('the package that npm publishes', { timeout }, () => {
           [hello, ...rest].map((event) => event?.event),
           ['sse:hello', 'created', 'sse:bye', undefined],
         );
-        const { status, ms } = await stopping;
-        assert.equal(status, 0);
+        const ms = await stopping;
+        assert.equal(cluster.status, 0);
         assert.ok(ms < EGG_CLOSE_TIMEOUT_MS - 1_000, `it took ${Math.round(ms)} ms`);
       });
 
       it('does not start with a wrong option, and says which', async () => {
-        await assert.rejects(startApp('wrong'), /config\.sse\.maxClients is "many"/);
+        await assert.rejects(startApp({ serverEnv: 'wrong' }), /config\.sse\.maxClients is "many"/);
       });
     });
   }

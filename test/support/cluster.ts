@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { eventually } from './eventually';
 
 /** A worker of a cluster, with a port of its own. */
@@ -12,51 +12,83 @@ export interface Worker {
   readonly url: string;
 }
 
+/** What a cluster runs. */
+export interface ClusterOptions {
+  workers?: number;
+  /** The app: a folder of test/fixtures, or an absolute path. */
+  app?: string;
+  /** What the app `app` of test/fixtures is configured with. */
+  config?: object;
+  /** Plugins besides the app's own, or in their place: a folder of test/fixtures, or an absolute path, by name. */
+  plugins?: Readonly<Record<string, string>>;
+  /** The file that starts it, in plain JavaScript, run in the app's folder. Left out: one that runs TypeScript. */
+  main?: string;
+  /** More of the environment. */
+  env?: NodeJS.ProcessEnv;
+  /** Egg's name for the environment, which says what files of `config/` are read. */
+  serverEnv?: string;
+}
+
+const FIXTURES = join(__dirname, '../fixtures');
+const TYPESCRIPT_MAIN = ['--require', 'tsx/cjs', join(__dirname, 'cluster_main.ts')];
+
 /** A real Egg cluster, in production mode: master, agent and workers, each a process. */
 export class Cluster {
   readonly url: string;
+  readonly port: number;
   readonly #master: ChildProcess;
   readonly #dir: string;
   readonly #workers: number;
   #printed = '';
+  #closed = false;
   #stopped = false;
 
   private constructor(master: ChildProcess, dir: string, port: number, workers: number) {
     this.#master = master;
     this.#dir = dir;
     this.#workers = workers;
+    this.port = port;
     this.url = `http://127.0.0.1:${port}`;
     for (const output of [master.stdout!, master.stderr!]) {
       output.setEncoding('utf8').on('data', (text: string) => (this.#printed += text));
     }
+    // Unlike 'exit', it comes when all that was printed has been read.
+    master.once('close', () => (this.#closed = true));
   }
 
   /** Starts one; resolves when every worker serves, rejects with what was printed when it ends before. */
-  static async start(options: { workers?: number; app?: string; config?: object } = {}): Promise<Cluster> {
-    const { workers = 1, app = 'app', config = {} } = options;
+  static async start(options: ClusterOptions = {}): Promise<Cluster> {
+    const { workers = 1, app = 'app', config = {}, plugins = {}, main, serverEnv = 'prod', env: more = {} } = options;
     const dir = mkdtempSync(join(tmpdir(), 'egg-sse-test-'));
     mkdirSync(join(dir, 'workers'));
     const port = await freePort();
-    const baseDir = join(__dirname, '../fixtures', app);
+    const baseDir = resolve(FIXTURES, app);
     const { NODE_OPTIONS: _, ...env } = process.env;
-    const master = spawn(process.execPath, ['--require', 'tsx/cjs', join(__dirname, 'cluster_main.ts')], {
+    const master = spawn(process.execPath, main === undefined ? TYPESCRIPT_MAIN : [main], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      cwd: main === undefined ? undefined : baseDir,
       env: {
         ...env,
+        ...more,
         NODE_ENV: 'production',
-        EGG_SERVER_ENV: 'prod',
-        EGG_TYPESCRIPT: 'true',
+        EGG_SERVER_ENV: serverEnv,
+        EGG_TYPESCRIPT: String(main === undefined),
         EGG_MASTER_LOGGER_LEVEL: 'ERROR',
         HOME: dir,
         FIXTURE_DIR: dir,
         FIXTURE_CONFIG: JSON.stringify(config),
-        FIXTURE_CLUSTER: JSON.stringify({ baseDir, workers, port }),
+        FIXTURE_CLUSTER: JSON.stringify({
+          baseDir,
+          workers,
+          port,
+          plugins: toPlugins({ ownPort: 'own_port', ...plugins }),
+        }),
       },
     });
     const cluster = new Cluster(master, dir, port, workers);
     let ready = false;
     master.on('message', ({ action }: { action?: string }) => (ready ||= action === 'egg-ready'));
-    await eventually(() => ready || master.exitCode !== null, 'the cluster is ready or has ended');
+    await eventually(() => ready || cluster.#closed, 'the cluster is ready or has ended');
     if (!ready) {
       rmSync(dir, { recursive: true, force: true });
       throw new Error(`the app did not start:\n${cluster.#printed}`);
@@ -71,12 +103,20 @@ export class Cluster {
 
   /** The living workers. */
   workers(): Worker[] {
-    return readdirSync(join(this.#dir, 'workers'))
-      .filter((name) => /^\d+$/.test(name) && isAlive(Number(name)))
-      .map((name) => {
-        const port = readFileSync(join(this.#dir, 'workers', name), 'utf8');
-        return { pid: Number(name), url: `http://127.0.0.1:${port}` };
+    if (this.#stopped) return [];
+    return this.#pids()
+      .filter(isAlive)
+      .map((pid) => {
+        const port = readFileSync(join(this.#dir, 'workers', String(pid)), 'utf8');
+        return { pid, url: `http://127.0.0.1:${port}` };
       });
+  }
+
+  /** Every worker that there was. */
+  #pids(): number[] {
+    return readdirSync(join(this.#dir, 'workers'))
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number);
   }
 
   /** The workers, once all of them live and serve. */
@@ -85,10 +125,38 @@ export class Cluster {
     return this.workers();
   }
 
-  /** What the processes wrote to a log. */
+  /** Sends a signal to a process of the cluster; resolves, when that ends it, once it is gone. */
+  async signal(pid: number, signal: NodeJS.Signals): Promise<void> {
+    process.kill(pid, signal);
+    if (signal === 'SIGKILL' || signal === 'SIGTERM') await eventually(() => !isAlive(pid), `${pid} is gone`);
+  }
+
+  /** The agent's pid, once it has one. */
+  async agentPid(): Promise<number> {
+    const file = join(this.#dir, 'agent');
+    await eventually(() => existsSync(file) && isAlive(Number(readFileSync(file, 'utf8'))), 'the agent lives');
+    return Number(readFileSync(file, 'utf8'));
+  }
+
+  /** The errors that its processes logged or printed. */
+  get errors(): string {
+    return this.log('common-error.log') + this.#printed;
+  }
+
+  /** What the processes of the app `app` of test/fixtures wrote to a log. */
   log(name: string): string {
-    const file = join(this.#dir, 'logs', name);
+    return this.read(join('logs', name));
+  }
+
+  /** What the processes wrote to a file of the test's folder, `FIXTURE_DIR`. */
+  read(name: string): string {
+    const file = join(this.#dir, name);
     return existsSync(file) ? readFileSync(file, 'utf8') : '';
+  }
+
+  /** How it ended. */
+  get status(): number | NodeJS.Signals | null {
+    return this.#master.exitCode ?? this.#master.signalCode;
   }
 
   /** Asks the cluster to end, as a process manager does; resolves with the ms it took. */
@@ -96,16 +164,22 @@ export class Cluster {
     const began = performance.now();
     if (this.#stopped) return 0;
     this.#stopped = true;
-    if (this.#master.exitCode === null && this.#master.signalCode === null) {
+    if (this.status === null) {
       const exited = once(this.#master, 'exit');
       this.#master.kill('SIGTERM');
       await exited;
     }
     const ms = performance.now() - began;
-    await eventually(() => this.workers().length === 0, 'all workers are gone');
+    await eventually(() => !this.#pids().some(isAlive), 'all workers are gone');
     rmSync(this.#dir, { recursive: true, force: true });
     return ms;
   }
+}
+
+function toPlugins(paths: Readonly<Record<string, string>>): Record<string, { enable: true; path: string }> {
+  return Object.fromEntries(
+    Object.entries(paths).map(([name, path]) => [name, { enable: true, path: resolve(FIXTURES, path) }]),
+  );
 }
 
 function isAlive(pid: number): boolean {

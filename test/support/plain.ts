@@ -30,12 +30,13 @@ export async function startPlain(overrides: Partial<Record<keyof SseOptions, unk
   const sse = new Sse({
     options,
     broker: new MemoryBroker(),
+    isAlone: true,
     causeOf: () => REQUEST,
     logger: { info: log, warn: log, error: log },
   });
   await sse.start();
   const server = createServer((request, response) => {
-    if (!sse.endpoint.refuseMethod(request, response)) sse.endpoint.serve(request, response);
+    if (!sse.endpoint.refuseMethod(request, response)) void sse.endpoint.serve(request, response);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -5,4 +5,4 @@ const { startCluster } = require('egg');
 // A cluster does not outlive the test that started it.
 process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
 
-startCluster({ workers: 1, port: Number(process.env.PORT) });
+startCluster(JSON.parse(process.env.FIXTURE_CLUSTER));

@@ -3,4 +3,4 @@ import { startCluster } from 'egg';
 // A cluster does not outlive the test that started it.
 process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
 
-await startCluster({ workers: 1, port: Number(process.env.PORT) });
+await startCluster(JSON.parse(process.env.FIXTURE_CLUSTER));

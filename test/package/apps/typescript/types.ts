@@ -1,6 +1,6 @@
 // Never run: what TypeScript says about right and wrong use.
 import type { Agent, Application, Context, EggAppConfig, PowerPartial } from 'egg';
-import type { Receipt, SseMessage, SseOptions } from 'egg-sse';
+import type { Receipt, SseConfig, SseMessage } from 'egg-sse';
 
 export async function accepted(app: Application, agent: Agent, ctx: Context): Promise<void> {
   const message: SseMessage = { event: 'created', data: { id: 7 }, id: 'order-7', retry: 1_000 };
@@ -13,9 +13,11 @@ export async function accepted(app: Application, agent: Agent, ctx: Context): Pr
   const counted: number = app.sse.count('news') + ctx.app.sse.countAll() + agent.sse.closeAll();
   app.sse.on('open', ({ keys }) => app.logger.info(keys.join(), counted));
 
-  const options: SseOptions = app.config.sse;
+  const options: SseConfig = app.config.sse;
   const most: number = agent.config.sse.maxClients + options.maxKeys;
-  const overrides: PowerPartial<EggAppConfig> = { sse: { maxClients: most, headers: { 'X-Stream': 'yes' } } };
+  const overrides: PowerPartial<EggAppConfig> = {
+    sse: { maxClients: most, headers: { 'X-Stream': 'yes' }, history: { age: 1_000 } },
+  };
   app.logger.info(overrides);
 }
 

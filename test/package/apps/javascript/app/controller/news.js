@@ -8,6 +8,11 @@ module.exports = class NewsController extends Controller {
     this.ctx.body = await this.app.sse.publish('news', { event: 'created', data: { id: 7 } });
   }
 
+  async tell() {
+    this.app.messenger.sendToAgent('news', {});
+    this.ctx.body = {};
+  }
+
   async mistake() {
     try {
       await this.app.sse.publish(1, 'no key');

@@ -6,6 +6,11 @@ export default class NewsController extends Controller {
     this.ctx.body = await this.app.sse.publish('news', { event: 'created', data: { id: 7 } });
   }
 
+  async tell(): Promise<void> {
+    this.app.messenger.sendToAgent('news', {});
+    this.ctx.body = {};
+  }
+
   async mistake(): Promise<void> {
     try {
       // @ts-expect-error: a key is a string

@@ -1,0 +1,297 @@
+import { randomBytes } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Broker, Draft, Poll, Question, Replica } from '../broker';
+import {
+  toParts,
+  type Channel,
+  type HistoryPart,
+  type NumberedDraft,
+  type PlacedMessage,
+  type ToAgent,
+  type ToWorkers,
+} from '../channel';
+import type { Position } from '../cursor';
+import { SseError } from '../error';
+
+/** How long things may take, in ms. */
+export interface MessengerTimes {
+  /** A publish that nobody orders fails after this. */
+  readonly publish: number;
+  /** Whoever asks all workers, or wants to catch up, waits this long. */
+  readonly answer: number;
+  /** A worker that stops waits this long for what is in flight. */
+  readonly stop: number;
+}
+
+// An agent that died is back after a second or two, on a busy machine after several.
+const TIMES: MessengerTimes = { publish: 15_000, answer: 2_000, stop: 1_000 };
+
+const TICK_MS = 250;
+const JOIN_AGAIN_MS = 1_000;
+
+// What may wait for its place in the order: publishers that outrun the agent, or publish while it is away.
+const MAX_PENDING_BYTES = 32 * 1024 * 1024;
+// What a waiting draft costs besides its text.
+const PENDING_BYTES = 512;
+
+interface Pending {
+  readonly draft: Omit<Draft, 'reach'>;
+  readonly bytes: number;
+  readonly expiresAt: number;
+  resolve(position: Position): void;
+  reject(error: SseError): void;
+}
+
+/**
+ * A worker's end of the order that the agent gives.
+ *
+ * A publish resolves when this worker hears its own message back in the order: every worker that lives has it then, so
+ * it outlives the agent. What was not heard when an agent dies is sent again to the next, which orders it once.
+ */
+export class MessengerBroker implements Broker {
+  readonly #channel: Channel<ToAgent, ToWorkers>;
+  readonly #times: MessengerTimes;
+  /** No other process has this name, not even a later one with the same pid. */
+  readonly #worker: string;
+  #replica: Replica | undefined;
+  #session: string | undefined;
+  #live = false;
+  #stopped = false;
+  #attempt = 0;
+  #joinedAt = 0;
+  #number = 0;
+  #heard = 0;
+  readonly #pending = new Map<number, Pending>();
+  #pendingBytes = 0;
+  #onIdle: (() => void) | undefined;
+  #outbox: NumberedDraft[] = [];
+  #flushing = false;
+  #request = 0;
+  readonly #requests = new Map<number, (answer: Poll | undefined) => void>();
+  #ticker: NodeJS.Timeout | undefined;
+  #started: { resolve(): void; reject(error: SseError): void } | undefined;
+
+  constructor(channel: Channel<ToAgent, ToWorkers>, options: { pid?: number; times?: Partial<MessengerTimes> } = {}) {
+    this.#channel = channel;
+    this.#times = { ...TIMES, ...options.times };
+    this.#worker = `${options.pid ?? process.pid}-${randomBytes(4).toString('hex')}`;
+  }
+
+  start(replica: Replica): Promise<void> {
+    this.#replica = replica;
+    this.#on('backlog', ({ session, attempt, part }) => {
+      if (attempt === this.#attempt && !this.#live) this.#take(part, session);
+    });
+    this.#on('order', (batch) => this.#deliver(batch));
+    this.#on('who', ({ session }) => this.#present(session));
+    this.#on('ready', (agent) => this.#meet(agent));
+    this.#on('fetch', ({ session }) => void this.#handOver(session));
+    this.#on('question', ({ poll, question }) => {
+      this.#channel.send('answer', { worker: this.#worker, poll, answer: replica.answer(question) });
+    });
+    this.#on('caughtUp', ({ request }) => this.#requests.get(request)?.(undefined));
+    this.#on('poll', ({ request, poll }) => this.#requests.get(request)?.(poll));
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    this.#ticker.unref();
+    return new Promise((resolve, reject) => {
+      // However long it takes: Egg does not start a worker again that failed to start, but says what it waits for.
+      this.#started = { resolve, reject };
+      this.#join();
+    });
+  }
+
+  publish({ reach: _, ...draft }: Draft): Promise<Position> {
+    if (this.#stopped) return Promise.reject(stopped());
+    const bytes = PENDING_BYTES + draft.body.length;
+    if (this.#pendingBytes + bytes > MAX_PENDING_BYTES && this.#pending.size > 0) {
+      return Promise.reject(
+        new SseError(
+          'ERR_SSE_OUTBOX_FULL',
+          `${this.#pending.size} messages wait for their place in the order, ${this.#pendingBytes} bytes of at most ${MAX_PENDING_BYTES}; await each publish, or publish less`,
+          { status: 503 },
+        ),
+      );
+    }
+    return new Promise((resolve, reject) => {
+      const number = ++this.#number;
+      const expiresAt = performance.now() + this.#times.publish;
+      this.#pending.set(number, { draft, bytes, expiresAt, resolve, reject });
+      this.#pendingBytes += bytes;
+      if (this.#live) this.#post({ number, draft });
+    });
+  }
+
+  async catchUp(): Promise<void> {
+    await this.#ask((request) => this.#channel.send('catchUp', { worker: this.#worker, request }));
+  }
+
+  async ask(question: Question): Promise<Poll> {
+    const poll = await this.#ask((request) => this.#channel.send('ask', { worker: this.#worker, request, question }));
+    if (poll !== undefined) return poll;
+    return { answers: this.#replica === undefined ? [] : [this.#replica.answer(question)], complete: false };
+  }
+
+  /** Waits a moment for what is in flight, so that an orderly shutdown fails nobody. */
+  async stop(): Promise<void> {
+    if (this.#live && this.#pending.size > 0) await this.#drain();
+    clearInterval(this.#ticker);
+    this.#channel.close();
+    this.#stopped = true;
+    this.#live = false;
+    for (const number of this.#pending.keys()) this.#settle(number)?.reject(stopped());
+    for (const answer of this.#requests.values()) answer(undefined);
+    this.#started?.reject(stopped());
+    this.#started = undefined;
+  }
+
+  #drain(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, this.#times.stop);
+      this.#onIdle = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #on<A extends keyof ToWorkers>(action: A, listener: (data: ToWorkers[A]) => void): void {
+    this.#channel.on(action, listener, this.#worker);
+  }
+
+  #join(): void {
+    this.#live = false;
+    this.#joinedAt = performance.now();
+    const { epoch, seq = 0 } = this.#replica!.position ?? {};
+    this.#channel.send('join', { worker: this.#worker, attempt: ++this.#attempt, epoch, seq });
+  }
+
+  /** Takes a part of what was missed; with the last one the worker is live. */
+  #take({ epoch, seq, losses, messages, last }: HistoryPart, session: string): void {
+    const replica = this.#replica!;
+    if (losses !== undefined) replica.join(epoch, losses);
+    for (const message of messages) this.#hear(message, epoch);
+    // As long as parts come, there is no need to ask again.
+    this.#joinedAt = performance.now();
+    if (!last) return;
+    replica.arrive({ epoch, seq });
+    this.#live = true;
+    this.#session = session;
+    this.#postAgain();
+    this.#started?.resolve();
+    this.#started = undefined;
+  }
+
+  #deliver({ epoch, seq, messages }: ToWorkers['order']): void {
+    if (!this.#live) return;
+    const position = this.#replica!.position!;
+    if (epoch !== position.epoch || seq !== position.seq + 1) {
+      this.#join();
+      return;
+    }
+    for (const message of messages) this.#hear(message, epoch);
+  }
+
+  #hear({ seq, ...message }: PlacedMessage, epoch: string): void {
+    const position = { epoch, seq };
+    this.#replica!.deliver({ ...message, position });
+    if (message.nonce?.startsWith(`${this.#worker}.`) !== true) return;
+    const number = Number(message.nonce.slice(this.#worker.length + 1));
+    this.#heard = Math.max(this.#heard, number);
+    this.#settle(number)?.resolve(position);
+  }
+
+  /** Tells a new agent where this worker is. */
+  #present(session: string): void {
+    if (!this.#live) {
+      this.#join();
+      return;
+    }
+    const { epoch, seq } = this.#replica!.position!;
+    this.#channel.send('state', { worker: this.#worker, session, epoch, seq, heard: this.#heard });
+  }
+
+  /** Goes on with a new agent: from the same place if it can, and with what the last one did not order. */
+  #meet({ session, epoch, seq }: ToWorkers['ready']): void {
+    const position = this.#replica!.position;
+    if (!this.#live || position?.epoch !== epoch || position.seq !== seq) {
+      this.#join();
+      return;
+    }
+    this.#session = session;
+    this.#postAgain();
+  }
+
+  /** Gives a new agent the history, a part per turn: its own clients must not wait for it. */
+  async #handOver(session: string): Promise<void> {
+    if (!this.#live) return;
+    for (const part of toParts(this.#replica!.history(0))) {
+      if (this.#stopped) return;
+      this.#channel.send('history', { worker: this.#worker, session, part });
+      await nextTurn();
+    }
+  }
+
+  #post(draft: NumberedDraft): void {
+    this.#outbox.push(draft);
+    if (this.#flushing) return;
+    this.#flushing = true;
+    // What one turn publishes crosses the channel together.
+    setImmediate(() => this.#flush());
+  }
+
+  #postAgain(): void {
+    this.#outbox = [];
+    for (const [number, { draft }] of this.#pending) this.#post({ number, draft });
+  }
+
+  #flush(): void {
+    this.#flushing = false;
+    if (!this.#live || this.#outbox.length === 0) return;
+    const drafts = this.#outbox;
+    this.#outbox = [];
+    this.#channel.send('drafts', { worker: this.#worker, session: this.#session!, drafts });
+  }
+
+  #settle(number: number): Pending | undefined {
+    const pending = this.#pending.get(number);
+    if (pending === undefined) return undefined;
+    this.#pending.delete(number);
+    this.#pendingBytes -= pending.bytes;
+    if (this.#pending.size === 0) this.#onIdle?.();
+    return pending;
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    if (!this.#live && now - this.#joinedAt > JOIN_AGAIN_MS) this.#join();
+    for (const [number, { expiresAt }] of this.#pending) {
+      // They wait in the order they came, all for the same time.
+      if (expiresAt > now) break;
+      this.#settle(number)!.reject(
+        new SseError(
+          'ERR_SSE_UNAVAILABLE',
+          `the agent did not order the message in ${this.#times.publish} ms; it may still be sent: publish it again if it may come twice`,
+          { status: 503 },
+        ),
+      );
+    }
+  }
+
+  #ask(send: (request: number) => void): Promise<Poll | undefined> {
+    const request = ++this.#request;
+    return new Promise((resolve) => {
+      const answer = (poll: Poll | undefined): void => {
+        clearTimeout(timer);
+        this.#requests.delete(request);
+        resolve(poll);
+      };
+      const timer = setTimeout(() => answer(undefined), this.#times.answer);
+      this.#requests.set(request, answer);
+      send(request);
+    });
+  }
+}
+
+function stopped(): SseError {
+  return new SseError('ERR_SSE_STOPPED', 'this worker is going; the message may or may not be sent', { status: 503 });
+}

@@ -1,0 +1,45 @@
+import type { Broker, Draft } from '../../lib/broker';
+import { toCursor, type Position } from '../../lib/cursor';
+import { Hub } from '../../lib/hub';
+import type { SseOptions } from '../../lib/options';
+import { optionsWith } from './plain';
+
+/** A process of a broker's range: its replica, and the bodies that it was delivered, in order. */
+export class Member {
+  readonly broker: Broker;
+  readonly hub: Hub;
+  readonly delivered: string[] = [];
+
+  constructor(broker: Broker, overrides: Partial<Record<keyof SseOptions, unknown>> = {}) {
+    const fail = (message: string | Error): void => {
+      throw new Error('the hub logged', { cause: message });
+    };
+    this.broker = broker;
+    this.hub = new Hub(optionsWith(overrides), { info: fail, warn: fail, error: fail });
+    const deliver = this.hub.deliver.bind(this.hub);
+    this.hub.deliver = (message) => {
+      this.delivered.push(message.body);
+      deliver(message);
+    };
+  }
+
+  start(): Promise<void> {
+    return this.broker.start(this.hub);
+  }
+
+  publish(body: string, options: Partial<Draft> = {}): Promise<Position> {
+    return this.broker.publish({ keys: ['a'], body, reach: 'everywhere', ...options });
+  }
+
+  /** What a client of some keys that comes back would be sent: the texts, and the keys of its gaps. */
+  resume(position: Position, keys: readonly string[] = ['a']): { texts: string; gaps: string[] } {
+    const { reader, gaps } = this.hub.log.resume(toCursor(position), keys);
+    const lost = gaps.flatMap((gap) => gap.keys);
+    const { frames } = this.hub.log.read(reader, Number.MAX_SAFE_INTEGER);
+    const texts = (frames?.toString() ?? '')
+      .replaceAll(/id: .*\n\n/g, '')
+      .trim()
+      .replaceAll('\n', ' ');
+    return { texts, gaps: lost };
+  }
+}
