@@ -18,7 +18,7 @@ console.info = () => {};
 async function start(): Promise<void> {
   const port = await freePort(process.env.PORT ?? '7001');
   startCluster(
-    { baseDir: __dirname, workers: 1, port, typescript: true, require: [require.resolve('./ctrl_c')] },
+    { baseDir: __dirname, workers: 2, port, typescript: true, require: [require.resolve('./ctrl_c')] },
     () => {
       console.log(`egg-sse demo: open http://127.0.0.1:${port}/`);
     },

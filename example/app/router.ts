@@ -5,4 +5,5 @@ export default ({ router, controller }: Application): void => {
   router.get('/api/ticker', controller.ticker.recent);
   router.post('/api/rooms/:room/messages', controller.rooms.post);
   router.post('/api/jobs', controller.jobs.start);
+  router.post('/api/workers/kill', controller.workers.kill);
 };

@@ -5,8 +5,21 @@ import { launchChromium } from '../support/chromium';
 import { Demo } from '../support/demo';
 
 // Safety nets alone: every wait is for a condition.
-const SUITE_MS = 300_000;
+const SUITE_MS = 600_000;
 const WAIT_MS = 60_000;
+const MAX_RELOADS = 50;
+
+// Makes a page's browser lose a message, and give it another one twice.
+const LOSE_AND_REPEAT = `
+  const { addEventListener } = EventSource.prototype;
+  EventSource.prototype.addEventListener = function (name, listener) {
+    addEventListener.call(this, name, (event) => {
+      if (name === 'said' && event.data.includes('lose me')) return;
+      listener(event);
+      if (name === 'said' && event.data.includes('repeat me')) listener(event);
+    });
+  };
+`;
 
 describe('the demo in a browser', { timeout: SUITE_MS }, () => {
   let demo: Demo;
@@ -53,6 +66,18 @@ describe('the demo in a browser', { timeout: SUITE_MS }, () => {
     return page;
   }
 
+  /** A tab whose stream is open, on another worker than that of a tab. */
+  async function openTabElsewhere(than: Page): Promise<Page> {
+    const page = await openTab();
+    const taken = await workerOf(than);
+    for (let reload = 0; (await workerOf(page)) === taken; reload++) {
+      assert.ok(reload < MAX_RELOADS, `every stream is on worker ${taken}`);
+      await page.reload();
+      await inState(page, 'open');
+    }
+    return page;
+  }
+
   inTabs('shows a ticker that moves', async () => {
     const page = await openTab();
     await ticks(page, 3);
@@ -69,6 +94,110 @@ describe('the demo in a browser', { timeout: SUITE_MS }, () => {
 
     assert.deepEqual(await heard(one), [text, 'Thanks']);
     assert.deepEqual(await heard(other), [text, 'Thanks']);
+  });
+
+  inTabs('shows in tabs on different workers what is said in each of them', async () => {
+    const one = await openTab();
+    const other = await openTabElsewhere(one);
+
+    await say(one, 'from the one');
+    await hears(other, 'from the one');
+    await say(other, 'from the other');
+    await hears(one, 'from the other');
+
+    for (const page of [one, other]) {
+      assert.deepEqual(await heard(page), ['from the one', 'from the other']);
+      await page.getByTestId('clients').getByText('2 streams open over all workers').waitFor();
+    }
+  });
+
+  inTabs('comes back when its worker is killed, with nothing missing, and says so', async () => {
+    const one = await openTab();
+    const other = await openTabElsewhere(one);
+    const [killed, survivor] = [await workerOf(one), await workerOf(other)];
+    await say(one, 'before');
+    await hears(other, 'before');
+
+    // The one comes back when it may, so that what it misses is known.
+    const comeBack = await holdStreams(one);
+    await one.getByTestId('kill').click();
+    await inState(one, 'waiting');
+    for (const text of ['one', 'two', 'three']) {
+      await say(other, text);
+      await hears(other, text);
+    }
+    await ticks(other, 1);
+    comeBack();
+
+    const report = one.getByTestId('report');
+    await report.waitFor();
+    const text = (await report.locator('p').textContent())!;
+    const [, died, backOn, missed, delivered] =
+      /^Page: worker (\d+) died · back on worker (\d+) after \d+\.\d s (\d+) messages missed meanwhile, all (\d+) delivered, 0 missing$/.exec(
+        text,
+      ) ?? assert.fail(text);
+    assert.equal(await report.getAttribute('data-outcome'), 'whole');
+    assert.equal(died, killed);
+    assert.equal(backOn, await workerOf(one));
+    assert.notEqual(backOn, killed);
+    assert.equal(delivered, missed);
+    assert.match((await report.locator('small').textContent())!, /\d × tick\b/);
+    assert.match((await report.locator('small').textContent())!, /\b3 × said\b/);
+
+    // What the page says against what it received, and that against what the tab that was never away received.
+    const received = await wire(one);
+    const hello = received.findLastIndex(({ event }) => event === 'sse:hello');
+    const back = received.findLastIndex(({ event }) => event === 'worker');
+    assert.equal(received.slice(hello, back).filter(isMessage).length, Number(missed));
+    await hears(one, 'three');
+    assert.deepEqual(await heard(one), ['before', 'one', 'two', 'three']);
+    const [ids, theirs] = [idsOf(received), idsOf(await wire(other))];
+    const [first, last] = [ids.find((id) => theirs.includes(id)), ids.findLast((id) => theirs.includes(id))];
+    const between = (all: string[]): string[] => all.slice(all.indexOf(first!), all.indexOf(last!) + 1);
+    assert.ok(between(ids).length > Number(missed));
+    assert.deepEqual(between(ids), between(theirs));
+
+    assert.equal(await workerOf(other), survivor);
+    assert.equal(await other.getByTestId('report').count(), 0);
+    await one.locator(`[data-testid=pids]:has(> :nth-child(2)):not(:has-text("${killed}"))`).waitFor();
+  });
+
+  inTabs('says how many messages are missing, and how many came twice', async () => {
+    const page = await openTab();
+    const other = await openTab();
+    await page.addInitScript(LOSE_AND_REPEAT);
+    await page.reload();
+    await inState(page, 'open');
+    await page.locator('[data-testid=wire] [data-event=ledger]').waitFor();
+
+    await page.getByTestId('pause').click();
+    for (const text of ['lose me', 'repeat me', 'leave me']) {
+      await say(other, text);
+      await hears(other, text);
+    }
+    await page.getByTestId('pause').click();
+
+    const report = page.locator('[data-testid=report][data-outcome=broken]');
+    await report.waitFor();
+    assert.match((await report.locator('p').textContent())!, /\d delivered, 1 missing, 1 came twice$/);
+    assert.match((await report.locator('small').textContent())!, /\b2 × said\b/);
+  });
+
+  inTabs('says that a job died with its worker', async () => {
+    const page = await openTab();
+    const answer = page.waitForResponse('**/api/jobs');
+    await page.getByTestId('job-start').click();
+    const { pid } = (await (await answer).json()) as { pid: number };
+
+    const { value: token } = (await tabs.cookies()).find(({ name }) => name === 'csrfToken')!;
+    const response = await tabs.request.post(`${demo.url}api/workers/kill`, {
+      data: { pid },
+      headers: { 'x-csrf-token': token },
+    });
+    assert.equal(response.status(), 202);
+
+    await page.getByTestId('job-step').getByText(`Worker ${pid} died, and the job with it`).waitFor();
+    assert.equal(await page.getByTestId('job-start').textContent(), 'Start another');
   });
 
   inTabs('keeps a text that could not be sent, and says why', async () => {
@@ -174,4 +303,45 @@ async function hears(page: Page, text: string): Promise<void> {
 
 async function heard(page: Page): Promise<string[]> {
   return page.getByTestId('room-message').locator('p').allTextContents();
+}
+
+/** The pid of the worker that a tab's stream is on. */
+async function workerOf(page: Page): Promise<string> {
+  const badge = page.getByTestId('ticker-worker');
+  await badge.waitFor();
+  return /^worker (\d+)$/.exec((await badge.textContent())!)![1]!;
+}
+
+/** From now on the tab's streams open only once the function that it returns is called. */
+async function holdStreams(page: Page): Promise<() => void> {
+  let release = (): void => {};
+  const released = new Promise<void>((resolve) => (release = resolve));
+  await page.route('**/stream?*', async (route) => {
+    await released;
+    await route.continue();
+  });
+  return release;
+}
+
+interface Wired {
+  readonly event: string;
+  readonly id: string;
+}
+
+/** The events that a tab received, the oldest first. */
+async function wire(page: Page): Promise<Wired[]> {
+  const events = await page
+    .locator('[data-testid=wire] li')
+    .evaluateAll((rows) =>
+      rows.map((row) => ({ event: row.getAttribute('data-event')!, id: row.querySelector('small')!.textContent! })),
+    );
+  return events.toReversed();
+}
+
+function isMessage({ event }: Wired): boolean {
+  return ['tick', 'said', 'workers'].includes(event);
+}
+
+function idsOf(events: Wired[]): string[] {
+  return events.filter(isMessage).map(({ id }) => id);
 }

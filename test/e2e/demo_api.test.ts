@@ -41,6 +41,7 @@ describe("the demo's API", { timeout: 120_000 }, () => {
     assert.equal(status, 202);
     assert.match(String(answer.key), /^job:/);
     assert.match(String(answer.lastEventId), /^[0-9a-z]{8}-\d+$/);
+    assert.equal(typeof answer.pid, 'number');
   });
 
   const long = 'x'.repeat(501);
@@ -59,6 +60,15 @@ describe("the demo's API", { timeout: 120_000 }, () => {
     ['a text that is a number', 422, /text must be/, ['/api/rooms/lobby/messages', '{"name":"Ann","text":7}']],
     ['a text that is too long', 422, /501 .* 500/, ['/api/rooms/lobby/messages', `{"name":"Ann","text":"${long}"}`]],
     ['a body of 20 kB', 413, /too large/, ['/api/rooms/lobby/messages', `{"text":"${'x'.repeat(20_000)}"}`]],
+    [
+      'to kill a process that is none of its workers',
+      404,
+      /no worker/,
+      ['/api/workers/kill', `{"pid":${process.pid}}`],
+    ],
+    ['to kill a process group', 404, /no worker/, ['/api/workers/kill', '{"pid":-1}']],
+    ['to kill what is no pid', 422, /pid must be/, ['/api/workers/kill', '{"pid":"all"}']],
+    ['to kill without the CSRF token', 403, /csrf/, ['/api/workers/kill', '{"pid":1}', { 'x-csrf-token': '' }]],
     ['a job without the CSRF token', 403, /csrf/, ['/api/jobs', '{}', { 'x-csrf-token': '' }]],
   ];
   for (const [what, status, message, request] of refused) {

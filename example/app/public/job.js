@@ -21,28 +21,44 @@ export class Job {
     this.#start.disabled = true;
     this.#show({ percent: 0, step: 'Waiting for a hen' }, 'running');
     try {
-      const { key, lastEventId } = await post('/api/jobs');
-      this.#listen(key, lastEventId);
+      this.#listen(await post('/api/jobs'));
     } catch (error) {
       this.#end({ percent: 0, step: error.message }, 'failed');
     }
   }
 
   /** The job has begun before its stream is open; with the id of its first event nothing of it is missed. */
-  #listen(key, lastEventId) {
-    const stream = new Stream([key], lastEventId);
+  #listen({ key, lastEventId, pid }) {
+    const stream = new Stream([key, 'cluster'], lastEventId);
     this.stream = stream;
     this.#status.follow(stream, ['progress', 'done']);
+    let counted = false;
+    const end = (progress, outcome) => {
+      if (this.stream !== stream) return;
+      this.stream = undefined;
+      this.#end(progress, outcome);
+      if (counted) stream.close();
+    };
     stream.on('progress', (progress) => this.#show(progress, 'running'));
-    stream.on('done', (progress) => this.#end(progress, 'done'));
-    stream.on('sse:gap', () => this.#end({ step: 'The server was restarted, and the job with it' }, 'failed'));
+    stream.on('done', (progress) => end(progress, 'done'));
+    // All keys of a stream have one order: if the job was done before its worker died, that comes first.
+    stream.on('workers', ({ pids }) => {
+      if (!pids.includes(pid)) end({ step: `Worker ${pid} died, and the job with it` }, 'failed');
+    });
+    stream.on('sse:gap', () => end({ step: 'The server was restarted, and the job with it' }, 'failed'));
     this.#open(stream);
+    // Where the job ends among what was missed, the stream stays until that is accounted for.
+    stream.on('sse:hello', () => {
+      counted = false;
+    });
+    stream.on('ledger', () => {
+      counted = true;
+      if (this.stream !== stream) stream.close();
+    });
   }
 
   #end(progress, outcome) {
     this.#show(progress, outcome);
-    this.stream?.close();
-    this.stream = undefined;
     this.#start.disabled = false;
     this.#start.textContent = 'Start another';
   }

@@ -1,29 +1,35 @@
 import { byId } from './element.js';
 import { Job } from './job.js';
 import { Notices } from './notices.js';
+import { Returns } from './returns.js';
 import { Room } from './room.js';
 import { Status } from './status.js';
 import { Stream } from './stream.js';
 import { Ticker } from './ticker.js';
 import { Wire } from './wire.js';
+import { Workers } from './workers.js';
 
 const room = new URLSearchParams(location.search).get('room') ?? 'lobby';
 
 // One stream for the whole page, as a browser opens no more than six to a host over HTTP/1.1. A job adds one while it runs.
-const stream = new Stream(['ticker', `room:${room}`]);
+const stream = new Stream(['ticker', `room:${room}`, 'cluster']);
 const wire = new Wire();
 const notices = new Notices();
+const returns = new Returns();
 
 new Ticker(stream);
 new Room(stream, room);
 new Status('ticker').follow(stream, ['tick']);
 new Status('room').follow(stream, ['said']);
-wire.watch(stream, ['tick', 'said']);
+new Workers(stream);
+wire.watch(stream, ['tick', 'said', 'workers', 'clients', 'worker', 'ledger']);
 notices.watch(stream);
+returns.watch(stream, 'Page', ['tick', 'said', 'workers']);
 
 const job = new Job((jobStream) => {
-  wire.watch(jobStream, ['progress', 'done']);
+  wire.watch(jobStream, ['queued', 'progress', 'done', 'worker', 'ledger']);
   notices.watch(jobStream);
+  returns.watch(jobStream, 'Job', ['queued', 'progress', 'done', 'workers']);
   if (!isPaused()) jobStream.open();
 });
 

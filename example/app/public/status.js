@@ -1,13 +1,14 @@
+import { paint } from './badge.js';
 import { byId } from './element.js';
 
 const STATES = {
   closed: 'closed',
   connecting: 'connecting …',
   open: 'open',
-  waiting: 'waiting to reconnect …',
+  waiting: 'reconnecting …',
 };
 
-/** The line at the foot of a panel: the state of its stream, what came last and when, and its id. */
+/** The line at the foot of a panel: the state of its stream and the worker it is on, what came last and when, and its id. */
 export class Status {
   #panel;
   #last;
@@ -24,6 +25,12 @@ export class Status {
   /** Follows a stream, and those of its events that are named. */
   follow(stream, names) {
     stream.onState((state) => this.#state(state));
+    stream.on('worker', ({ pid }) => {
+      const badge = byId(`${this.#panel}-worker`);
+      badge.textContent = `worker ${pid}`;
+      badge.hidden = false;
+      paint(badge, pid);
+    });
     for (const name of [...names, 'sse:hello', 'sse:gap', 'sse:bye', 'sse:busy']) {
       stream.on(name, (_data, event) => {
         this.#last = { name, at: performance.now() };

@@ -13,6 +13,8 @@ export class Stream {
   lastEventId;
   /** `closed`, `connecting`, `open` or `waiting` to reconnect. */
   state = 'closed';
+  /** The worker it is on or was last on. Demo only: the server says it to who opens with a key `stream:…`. */
+  pid;
   #keys;
   #source;
   #timer;
@@ -20,8 +22,11 @@ export class Stream {
   #onState = [];
 
   constructor(keys, lastEventId = '') {
-    this.#keys = keys;
+    this.#keys = [...keys, `stream:${Math.random().toString(36).slice(2)}`];
     this.lastEventId = lastEventId;
+    this.on('worker', ({ pid }) => {
+      this.pid = pid;
+    });
   }
 
   /** Listens to an event by its name: the data, and the event itself. */

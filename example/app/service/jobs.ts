@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Service } from 'egg';
 
 const STEPS = ['Collecting the eggs', 'Candling them', 'Sorting by size', 'Filling the boxes', 'Loading the van'];
+// In each worker.
 const MAX_RUNNING = 20;
 const PERCENT_PER_TURN = 2;
 const TURN_MS = 100;
@@ -14,6 +15,8 @@ interface Ticket {
   readonly key: string;
   /** A stream opened with it gets everything the job says, however late it is opened. */
   readonly lastEventId: string;
+  /** The worker that runs it: when that dies, so does the job. */
+  readonly pid: number;
 }
 
 /** Pretends to do something that takes a few seconds, and says how far it is. */
@@ -33,7 +36,7 @@ export default class JobsService extends Service {
         running--;
       }
     });
-    return { key, lastEventId: id };
+    return { key, lastEventId: id, pid: process.pid };
   }
 
   async #run(key: string): Promise<void> {
