@@ -64,6 +64,7 @@ export class Sequencer implements Broker {
   readonly #ordered = new Map<string, number>();
   #outbox: PlacedMessage[] = [];
   #flushing = false;
+  #onFlush: (() => void)[] = [];
   /** Workers that listen, as Egg's master tells; undefined as long as it has not. */
   #listening: Set<string> | undefined;
   readonly #joined = new Set<string>();
@@ -169,7 +170,9 @@ export class Sequencer implements Broker {
       }, this.#times.publish);
       this.#whenOrdering(() => {
         clearTimeout(timer);
-        resolve(this.#order(draft, this.#session, ++this.#number));
+        const position = this.#order(draft, this.#session, ++this.#number);
+        // Once it is on its way to all workers, it outlives the agent.
+        this.#onFlush.push(() => resolve(position));
       });
     });
   }
@@ -242,6 +245,7 @@ export class Sequencer implements Broker {
       start = i + 1;
       length = 0;
     }
+    for (const act of this.#onFlush.splice(0)) act();
   }
 
   #whenOrdering(act: () => void): void {
