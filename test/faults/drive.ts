@@ -270,7 +270,9 @@ class Drive {
         if (client.connections === connections && felt.has(worker!)) this.#struck.stall++;
         client.resume();
       }
-      await pause(2_000 * random());
+      // The large messages stay in the history for a while: more of them would have the processes do little else than
+      // hand that over to those that start.
+      await pause(5_000 + 5_000 * random());
     }
   }
 
@@ -324,14 +326,13 @@ class Drive {
       return;
     }
     await this.#cluster.signal(pid, 'SIGSTOP');
-    await eventually(() => stateOf(pid) !== 'R' && stateOf(pid) !== 'S', 'the worker is stopped');
-    const wasStopped = stateOf(pid) === 'T';
+    await eventually(() => stateOf(pid) === 'T' || !this.#isAlive(pid), 'the worker is stopped or gone');
     await pause(200 + 800 * random());
     const isStopped = stateOf(pid) === 'T';
     if (isStopped) await this.#cluster.signal(pid, 'SIGCONT');
     // One that was killed meanwhile does not count as stopped.
     if (!this.#isAlive(pid)) await this.#strike(kind, random);
-    else if (!wasStopped || !isStopped) this.#without.push(`worker ${pid} was not stopped`);
+    else if (!isStopped) this.#without.push(`worker ${pid} was not stopped`);
   }
 
   #isAlive(pid: number): boolean {
