@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { start as startEgg, type Agent, type Application } from 'egg';
+import { promisify } from 'node:util';
 import { Cluster } from './support/cluster';
 import { eventually } from './support/eventually';
 import { Stream } from './support/stream';
@@ -54,36 +53,24 @@ describe('an Egg app', () => {
   });
 
   it('has one order in single mode too, for the app and the agent', async () => {
-    const app = await startSingle();
-    const server = app.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    const stream = await Stream.open(`http://127.0.0.1:${port}/stream?connectKey=a`);
-    const first = await app.sse.publish('a', '1');
-    const second = await app.sse.publish('a', '2', { reach: 'process' });
-    const third = await app.agent.sse.publish('a', '3');
-    await stream.untilMessages(3);
-    assert.deepEqual(
-      stream.messages.map(({ id }) => id),
-      [first.id, second.id, third.id],
-    );
-    assert.deepEqual(await app.agent.sse.total('a'), { clients: 1, complete: true });
-    const closed = app.close();
-    await stream.untilEnd();
-    server.close();
-    await closed;
-    await app.agent.close();
+    const dir = mkdtempSync(join(tmpdir(), 'egg-sse-test-'));
+    after(() => rmSync(dir, { recursive: true, force: true }));
+    const main = join(__dirname, 'support/single_main.ts');
+    const { stdout } = await promisify(execFile)(process.execPath, ['--require', 'tsx/cjs', main], {
+      env: { ...process.env, EGG_TYPESCRIPT: 'true', FIXTURE_DIR: dir, HOME: dir },
+    });
+    const { published, received, total, byes } = JSON.parse(stdout.trim().split('\n').at(-1)!) as {
+      published: string[];
+      received: string[];
+      total: unknown;
+      byes: number;
+    };
+    assert.deepEqual(received, published);
+    assert.equal(new Set(received).size, 3);
+    assert.deepEqual(total, { clients: 1, complete: true });
+    assert.equal(byes, 1);
   });
 });
-
-/** An app and its agent in this very process. */
-async function startSingle(): Promise<Application & { agent: Agent }> {
-  const dir = mkdtempSync(join(tmpdir(), 'egg-sse-test-'));
-  process.env.EGG_TYPESCRIPT = 'true';
-  process.env.FIXTURE_DIR = dir;
-  after(() => rmSync(dir, { recursive: true, force: true }));
-  return (await startEgg({ baseDir: join(__dirname, 'fixtures/app') })) as Application & { agent: Agent };
-}
 
 describe('a worker of an Egg app', () => {
   it('ends 1,000 open streams with sse:bye when the app is stopped, well before Egg kills it', async () => {
