@@ -326,13 +326,13 @@ class Drive {
       return;
     }
     await this.#cluster.signal(pid, 'SIGSTOP');
-    await eventually(() => stateOf(pid) === 'T' || !this.#isAlive(pid), 'the worker is stopped or gone');
+    await eventually(() => !['R', 'S', 'D'].includes(stateOf(pid)), 'the worker is stopped or gone');
     await pause(200 + 800 * random());
-    const isStopped = stateOf(pid) === 'T';
-    if (isStopped) await this.#cluster.signal(pid, 'SIGCONT');
+    const state = stateOf(pid);
+    if (state === 'T') await this.#cluster.signal(pid, 'SIGCONT');
     // One that was killed meanwhile does not count as stopped.
-    if (!this.#isAlive(pid)) await this.#strike(kind, random);
-    else if (!isStopped) this.#without.push(`worker ${pid} was not stopped`);
+    else if (state === '' || state === 'Z' || state === 'X') await this.#strike(kind, random);
+    else this.#without.push(`worker ${pid} went on by itself: ${state}`);
   }
 
   #isAlive(pid: number): boolean {
@@ -364,7 +364,7 @@ class Drive {
   }
 }
 
-/** The state of a process as the kernel tells it: `T` is stopped; empty when it is gone. */
+/** The state of a process as the kernel tells it: `T` is stopped, `Z` and `X` are dead; empty when it is gone. */
 function stateOf(pid: number): string {
   const file = `/proc/${pid}/stat`;
   return existsSync(file) ? readFileSync(file, 'utf8').split(') ')[1]!.charAt(0) : '';
