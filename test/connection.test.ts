@@ -1,20 +1,12 @@
 import assert from 'node:assert/strict';
-import { after, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { eventually } from './support/eventually';
-import { startPlain, type PlainServer } from './support/plain';
+import { plainServers, startPlain, type PlainServer } from './support/plain';
 import { Stream } from './support/stream';
 
-const servers: PlainServer[] = [];
-
-async function start(...parameters: Parameters<typeof startPlain>): Promise<PlainServer> {
-  const server = await startPlain(...parameters);
-  servers.push(server);
-  return server;
-}
-
-after(() => Promise.all(servers.map((server) => server.close())));
+const start = plainServers();
 
 /** Publishes `count` messages of `bytes` each, at the pace of the pump. */
 async function publishMany({ sse }: PlainServer, key: string, count: number, bytes: number): Promise<void> {

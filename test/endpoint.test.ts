@@ -2,21 +2,13 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
 import { connect, type AddressInfo } from 'node:net';
-import { after, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { eventually } from './support/eventually';
-import { startPlain, type PlainServer } from './support/plain';
+import { plainServers } from './support/plain';
 import { Stream } from './support/stream';
 
-const servers: PlainServer[] = [];
-
-async function start(...parameters: Parameters<typeof startPlain>): Promise<PlainServer> {
-  const server = await startPlain(...parameters);
-  servers.push(server);
-  return server;
-}
-
-after(() => Promise.all(servers.map((server) => server.close())));
+const start = plainServers();
 
 /** Sends bytes as they are, and collects what comes back. */
 async function raw(port: number, text: string): Promise<{ read(): string; end(): void; ended(): boolean }> {

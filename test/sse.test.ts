@@ -1,21 +1,13 @@
 import assert from 'node:assert/strict';
-import { after, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { EventSource } from 'eventsource';
 import { SseError } from '../lib/error';
 import type { SseMessage } from '../lib/event';
 import { eventually } from './support/eventually';
-import { startPlain, type PlainServer } from './support/plain';
+import { plainServers } from './support/plain';
 import { Stream } from './support/stream';
 
-const servers: PlainServer[] = [];
-
-async function start(...parameters: Parameters<typeof startPlain>): Promise<PlainServer> {
-  const server = await startPlain(...parameters);
-  servers.push(server);
-  return server;
-}
-
-after(() => Promise.all(servers.map((server) => server.close())));
+const start = plainServers();
 
 describe('app.sse', () => {
   it('publishes to those who hold the key, and to nobody else', async () => {

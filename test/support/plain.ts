@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { after } from 'node:test';
 import config from '../../config/config.default';
 import { MemoryBroker } from '../../lib/broker/memory';
 import { REQUEST } from '../../lib/cause';
@@ -52,5 +53,16 @@ export async function startPlain(overrides: Partial<Record<keyof SseOptions, unk
       server.closeAllConnections();
       server.close();
     },
+  };
+}
+
+/** For a test file: what starts servers that are closed after its tests. */
+export function plainServers(): typeof startPlain {
+  const servers: PlainServer[] = [];
+  after(() => Promise.all(servers.map((server) => server.close())));
+  return async (overrides) => {
+    const server = await startPlain(overrides);
+    servers.push(server);
+    return server;
   };
 }
