@@ -72,10 +72,6 @@ export class Connection {
     return this.#response.writableLength;
   }
 
-  get ended(): boolean {
-    return this.#ended;
-  }
-
   write(bytes: Buffer, now: number): void {
     if (this.#ended) return;
     this.lastWriteAt = now;

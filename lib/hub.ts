@@ -21,7 +21,7 @@ export interface SseEvents {
   /** A message arrived and is on its way to this worker's connections. */
   deliver: [{ keys: readonly string[]; event: string | undefined; id: string | undefined; bytes: number }];
   /** A client was told that something is lost. */
-  gap: [{ keys: readonly string[]; reason: Gap['reason'] }];
+  gap: [Gap];
   /** A request for a stream was refused. */
   refuse: [{ status: number; code: string }];
 }
@@ -81,7 +81,7 @@ export class Hub implements Replica {
     this.log = new Log(options.history === false ? NO_HISTORY : options.history);
     this.#pump = new Pump(this.log, {
       maxBatchBytes: Math.max(1, options.maxUnsentBytes - NODE_BUFFER_BYTES),
-      onGap: (_connection, gap) => this.emit('gap', { keys: gap.keys, reason: gap.reason }),
+      onGap: (gap) => this.emit('gap', gap),
       onError: (error) => this.#logger.error(toError(error)),
     });
     // Listeners are the app's: as many as it likes.
@@ -155,7 +155,7 @@ export class Hub implements Replica {
       ...toFrames(gaps, cursor),
     ];
     connection.write(Buffer.concat(frames), now);
-    for (const gap of gaps) this.emit('gap', { keys: gap.keys, reason: gap.reason });
+    for (const gap of gaps) this.emit('gap', gap);
     if (reader.position !== this.log.head) this.#pump.wake(connection);
     this.emit('open', { keys, resumed: lastEventId !== undefined });
     return connection;

@@ -26,7 +26,7 @@ interface Round {
 export class Pump {
   readonly #log: Log;
   readonly #maxBatchBytes: number;
-  readonly #onGap: (connection: Connection, gap: Gap) => void;
+  readonly #onGap: (gap: Gap) => void;
   readonly #onError: (error: unknown) => void;
   /** Connections to visit on their own account: they drained, resume, or want a ping. */
   readonly #ready = new Set<Connection>();
@@ -43,7 +43,7 @@ export class Pump {
     log: Log,
     options: {
       maxBatchBytes: number;
-      onGap: (connection: Connection, gap: Gap) => void;
+      onGap: (gap: Gap) => void;
       onError: (error: unknown) => void;
     },
   ) {
@@ -134,7 +134,7 @@ export class Pump {
     if (!connection.writable) return;
     const { frames, gaps, resumeAt, more } = this.#log.read(connection.reader, this.#maxBatchBytes);
     for (const frame of toFrames(gaps, resumeAt)) connection.write(frame, now);
-    for (const gap of gaps) this.#onGap(connection, gap);
+    for (const gap of gaps) this.#onGap(gap);
     if (frames !== undefined) connection.write(frames, now);
     else if (connection.pingDue) connection.ping(now);
     if (more && connection.writable) this.wake(connection);
