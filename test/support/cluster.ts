@@ -41,6 +41,7 @@ export class Cluster {
   readonly #dir: string;
   readonly #workers: number;
   #printed = '';
+  #readyAt = 0;
   #closed = false;
   #stopped = false;
 
@@ -94,12 +95,18 @@ export class Cluster {
       rmSync(dir, { recursive: true, force: true });
       throw new Error(`the app did not start:\n${cluster.#printed}`);
     }
+    cluster.#readyAt = performance.now();
     await cluster.allWorkers();
     return cluster;
   }
 
   get masterPid(): number {
     return this.#master.pid!;
+  }
+
+  /** When all of it had started, on the clock of `performance.now()`. */
+  get readyAt(): number {
+    return this.#readyAt;
   }
 
   /** The living workers. */
