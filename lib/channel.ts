@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Draft, History, Message, Poll, Question } from './broker';
 import type { Losses } from './log';
+import type { Numbered } from './outbox';
 
 /** What an app worker says to the agent. `worker` is its name, which no other process ever has. */
 export interface ToAgent {
@@ -37,11 +38,8 @@ export interface ToWorkers {
   poll: { request: number; poll: Poll };
 }
 
-/** A draft with its publisher's number; name and number are its nonce. */
-export interface NumberedDraft {
-  readonly number: number;
-  readonly draft: Omit<Draft, 'reach'>;
-}
+/** A draft as it crosses the channel: how far it goes is settled by then. */
+export type NumberedDraft = Numbered<Omit<Draft, 'reach'>>;
 
 /** A message with its place in an epoch that goes without saying. */
 export interface PlacedMessage extends Omit<Message, 'position'> {

@@ -12,6 +12,7 @@ import {
 } from '../channel';
 import type { Position } from '../cursor';
 import { SseError } from '../error';
+import { Outbox } from '../outbox';
 
 /** How long things may take, in ms. */
 export interface MessengerTimes {
@@ -28,19 +29,6 @@ const TIMES: MessengerTimes = { publish: 15_000, answer: 2_000, stop: 1_000 };
 
 const TICK_MS = 250;
 const JOIN_AGAIN_MS = 1_000;
-
-// What may wait for its place in the order: publishers that outrun the agent, or publish while it is away.
-const MAX_PENDING_BYTES = 32 * 1024 * 1024;
-// What a waiting draft costs besides its text.
-const PENDING_BYTES = 512;
-
-interface Pending {
-  readonly draft: Omit<Draft, 'reach'>;
-  readonly bytes: number;
-  readonly expiresAt: number;
-  resolve(position: Position): void;
-  reject(error: SseError): void;
-}
 
 /**
  * A worker's end of the order that the agent gives.
@@ -59,12 +47,9 @@ export class MessengerBroker implements Broker {
   #stopped = false;
   #attempt = 0;
   #joinedAt = 0;
-  #number = 0;
   #heard = 0;
-  readonly #pending = new Map<number, Pending>();
-  #pendingBytes = 0;
-  #onIdle: (() => void) | undefined;
-  #outbox: NumberedDraft[] = [];
+  readonly #outbox: Outbox<Omit<Draft, 'reach'>>;
+  #batch: NumberedDraft[] = [];
   #flushing = false;
   #request = 0;
   readonly #requests = new Map<number, (answer: Poll | undefined) => void>();
@@ -74,6 +59,7 @@ export class MessengerBroker implements Broker {
   constructor(channel: Channel<ToAgent, ToWorkers>, options: { pid?: number; times?: Partial<MessengerTimes> } = {}) {
     this.#channel = channel;
     this.#times = { ...TIMES, ...options.times };
+    this.#outbox = new Outbox(this.#times.publish, 'the agent did not order the message');
     this.#worker = `${options.pid ?? process.pid}-${randomBytes(4).toString('hex')}`;
   }
 
@@ -100,25 +86,10 @@ export class MessengerBroker implements Broker {
     });
   }
 
-  publish({ reach: _, ...draft }: Draft): Promise<Position> {
-    if (this.#stopped) return Promise.reject(stopped());
-    const bytes = PENDING_BYTES + draft.body.length;
-    if (this.#pendingBytes + bytes > MAX_PENDING_BYTES && this.#pending.size > 0) {
-      return Promise.reject(
-        new SseError(
-          'ERR_SSE_OUTBOX_FULL',
-          `${this.#pending.size} messages wait for their place in the order, ${this.#pendingBytes} bytes of at most ${MAX_PENDING_BYTES}; await each publish, or publish less`,
-          { status: 503 },
-        ),
-      );
-    }
-    return new Promise((resolve, reject) => {
-      const number = ++this.#number;
-      const expiresAt = performance.now() + this.#times.publish;
-      this.#pending.set(number, { draft, bytes, expiresAt, resolve, reject });
-      this.#pendingBytes += bytes;
-      if (this.#live) this.#post({ number, draft });
-    });
+  async publish({ reach: _, ...draft }: Draft): Promise<Position> {
+    const { number, promise } = this.#outbox.add(draft);
+    if (this.#live) this.#post({ number, draft });
+    return promise;
   }
 
   async catchUp(): Promise<void> {
@@ -133,25 +104,15 @@ export class MessengerBroker implements Broker {
 
   /** Waits a moment for what is in flight, so that an orderly shutdown fails nobody. */
   async stop(): Promise<void> {
-    if (this.#live && this.#pending.size > 0) await this.#drain();
+    if (this.#live) await this.#outbox.drain(this.#times.stop);
     clearInterval(this.#ticker);
     this.#channel.close();
     this.#stopped = true;
     this.#live = false;
-    for (const number of this.#pending.keys()) this.#settle(number)?.reject(stopped());
+    this.#outbox.close();
     for (const answer of this.#requests.values()) answer(undefined);
-    this.#started?.reject(stopped());
+    this.#started?.reject(new SseError('ERR_SSE_STOPPED', 'this worker is going', { status: 503 }));
     this.#started = undefined;
-  }
-
-  #drain(): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, this.#times.stop);
-      this.#onIdle = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   }
 
   #on<A extends keyof ToWorkers>(action: A, listener: (data: ToWorkers[A]) => void): void {
@@ -197,7 +158,7 @@ export class MessengerBroker implements Broker {
     if (message.nonce?.startsWith(`${this.#worker}.`) !== true) return;
     const number = Number(message.nonce.slice(this.#worker.length + 1));
     this.#heard = Math.max(this.#heard, number);
-    this.#settle(number)?.resolve(position);
+    this.#outbox.settle(number, position);
   }
 
   /** Tells a new agent where this worker is. */
@@ -232,7 +193,7 @@ export class MessengerBroker implements Broker {
   }
 
   #post(draft: NumberedDraft): void {
-    this.#outbox.push(draft);
+    this.#batch.push(draft);
     if (this.#flushing) return;
     this.#flushing = true;
     // What one turn publishes crosses the channel together.
@@ -240,41 +201,21 @@ export class MessengerBroker implements Broker {
   }
 
   #postAgain(): void {
-    this.#outbox = [];
-    for (const [number, { draft }] of this.#pending) this.#post({ number, draft });
+    this.#batch = [];
+    for (const each of this.#outbox.after()) this.#post(each);
   }
 
   #flush(): void {
     this.#flushing = false;
-    if (!this.#live || this.#outbox.length === 0) return;
-    const drafts = this.#outbox;
-    this.#outbox = [];
+    if (!this.#live || this.#batch.length === 0) return;
+    const drafts = this.#batch;
+    this.#batch = [];
     this.#channel.send('drafts', { worker: this.#worker, session: this.#session!, drafts });
   }
 
-  #settle(number: number): Pending | undefined {
-    const pending = this.#pending.get(number);
-    if (pending === undefined) return undefined;
-    this.#pending.delete(number);
-    this.#pendingBytes -= pending.bytes;
-    if (this.#pending.size === 0) this.#onIdle?.();
-    return pending;
-  }
-
   #tick(): void {
-    const now = performance.now();
-    if (!this.#live && now - this.#joinedAt > JOIN_AGAIN_MS) this.#join();
-    for (const [number, { expiresAt }] of this.#pending) {
-      // They wait in the order they came, all for the same time.
-      if (expiresAt > now) break;
-      this.#settle(number)!.reject(
-        new SseError(
-          'ERR_SSE_UNAVAILABLE',
-          `the agent did not order the message in ${this.#times.publish} ms; it may still be sent: publish it again if it may come twice`,
-          { status: 503 },
-        ),
-      );
-    }
+    if (!this.#live && performance.now() - this.#joinedAt > JOIN_AGAIN_MS) this.#join();
+    this.#outbox.expire();
   }
 
   #ask(send: (request: number) => void): Promise<Poll | undefined> {
@@ -290,8 +231,4 @@ export class MessengerBroker implements Broker {
       send(request);
     });
   }
-}
-
-function stopped(): SseError {
-  return new SseError('ERR_SSE_STOPPED', 'this worker is going; the message may or may not be sent', { status: 503 });
 }
