@@ -3,6 +3,7 @@ import { Sequencer } from './lib/broker/sequencer';
 import { AGENT } from './lib/cause';
 import { openChannel, pidOf, type ToAgent, type ToWorkers } from './lib/channel';
 import { localAgents, sendLocally, type LocalAgent } from './lib/local';
+import { distribute } from './lib/distribute';
 import { checkOptions } from './lib/options';
 import { Sse } from './lib/sse';
 
@@ -21,6 +22,21 @@ export default class SseAgentBoot implements IBoot {
   }
 
   configWillLoad(): void {
+    const agent = this.#agent;
+    const options = checkOptions(agent.config.sse);
+    const distributed = distribute(agent, options, false);
+    agent.sse = new Sse({
+      // It has no connections, so nobody to keep messages for; but when it gives the order, it keeps the workers' history.
+      options: distributed === undefined ? options : { ...options, history: false },
+      broker: distributed ?? this.#sequence(),
+      isAlone: false,
+      causeOf: () => AGENT,
+      logger: agent.coreLogger,
+    });
+  }
+
+  /** Gives the order to this host's workers. */
+  #sequence(): Sequencer {
     const agent = this.#agent;
     const { messenger } = agent;
     let localApp: Parameters<LocalAgent['attach']>[0] | undefined;
@@ -42,13 +58,7 @@ export default class SseAgentBoot implements IBoot {
       },
     };
     localAgents.set(agent.baseDir, this.#local);
-    agent.sse = new Sse({
-      options: checkOptions(agent.config.sse),
-      broker: sequencer,
-      isAlone: false,
-      causeOf: () => AGENT,
-      logger: agent.coreLogger,
-    });
+    return sequencer;
   }
 
   async didLoad(): Promise<void> {

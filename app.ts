@@ -1,8 +1,9 @@
 import type { Application, IBoot } from 'egg';
 import { MessengerBroker } from './lib/broker/messenger';
 import { mark, markOf, WORKER } from './lib/cause';
-import { openChannel, type ToAgent, type ToWorkers } from './lib/channel';
-import { localAgents, sendLocally } from './lib/local';
+import { openChannel, type Channel, type ToAgent, type ToWorkers } from './lib/channel';
+import { distribute } from './lib/distribute';
+import { localAgents, sendLocally, type LocalAgent } from './lib/local';
 import { checkOptions } from './lib/options';
 import type { Cause } from './lib/reach';
 import { Sse } from './lib/sse';
@@ -22,13 +23,9 @@ export default class SseAppBoot implements IBoot {
     app.config.coreMiddleware.unshift('sseDoor');
     const localAgent = localAgents.get(app.baseDir);
     localAgent?.attach(app.messenger);
-    const channel = openChannel<ToAgent, ToWorkers>(app.messenger, (name, data) => {
-      if (localAgent === undefined) app.messenger.sendToAgent(name, data);
-      else sendLocally(localAgent.messenger, name, data);
-    });
     app.sse = new Sse({
       options,
-      broker: new MessengerBroker(channel),
+      broker: distribute(app, options, true) ?? new MessengerBroker(channelOf(app, localAgent)),
       isAlone: localAgent !== undefined || workersOf(app) === 1,
       causeOf: () => currentCause(app) ?? WORKER,
       logger: app.coreLogger,
@@ -51,6 +48,14 @@ export default class SseAppBoot implements IBoot {
   readonly #stop = (): void => {
     this.#app.sse.stop().catch((error: Error) => this.#app.coreLogger.error(error));
   };
+}
+
+/** The way to the agent, which may be in this very process. */
+function channelOf(app: Application, localAgent: LocalAgent | undefined): Channel<ToAgent, ToWorkers> {
+  return openChannel(app.messenger, (name, data) => {
+    if (localAgent === undefined) app.messenger.sendToAgent(name, data);
+    else sendLocally(localAgent.messenger, name, data);
+  });
 }
 
 /** What caused the code that runs, if a request or a schedule did. */

@@ -63,6 +63,13 @@ const sse: SseOptions = {
    * A client that vanished without a word is held by the kernel for up to 15 minutes; only this bounds it.
    */
   maxAge: 30 * 60_000,
+
+  /**
+   * The Redis that carries messages to every host: `{ client: 'name' }` connects as that client of egg-redis or
+   * @eggjs/redis does, anything else is options of ioredis: `{ host, port, … }`. `false`: messages stay on this host.
+   * Redis keeps what is younger than `history.age`, and at most `maxMessages` of all keys, 100,000 unless said.
+   */
+  redis: false,
 };
 
 export default { sse };

@@ -43,6 +43,8 @@ export interface Replica {
   deliver(message: Message): void;
   /** Says that everything up to a place has been delivered or is lost. */
   arrive(position: Position): void;
+  /** Says whether it follows the order, or has lost sight of it for a while. */
+  follow(inSight: boolean): void;
   /** What it has of the present epoch after a place. */
   history(seq: number): History;
   /** Answers what some process asks of every process, in plain JSON. */
@@ -68,8 +70,8 @@ export interface Broker {
   publish(draft: Draft): Promise<Position>;
   /** Resolves when the replica has all that was ordered before this call, or when that cannot be known in time. */
   catchUp(): Promise<void>;
-  /** Asks every process in range, this one too; what does not answer in time is left out. */
-  ask(question: Question): Promise<Poll>;
+  /** Asks every process in reach, this one too; what does not answer in time is left out. */
+  ask(question: Question, reach: Reach): Promise<Poll>;
   /** Stops delivering and frees connections. Safe to call twice. */
   stop(): Promise<void>;
 }

@@ -5,7 +5,7 @@ import { Connection, type CloseReason, type SseResponse } from './connection';
 import { toCursor, type Position } from './cursor';
 import { bodyOf, encodeOwn, isFieldSafe, toFrame } from './event';
 import { toFrames } from './gap';
-import { Log, type Entry, type Gap, type LogBounds, type Losses } from './log';
+import { Log, type Entry, type Gap, type LogBounds, type Losses, type Reader } from './log';
 import type { SseOptions } from './options';
 import { Pump } from './pump';
 
@@ -72,6 +72,9 @@ export class Hub implements Replica {
   readonly #pools = new Map<string, Set<Connection>>();
   /** Equal sets of keys are one array, so that their readers can share what they read. */
   readonly #keySets = new Map<string, { keys: readonly string[]; holders: number }>();
+  /** Streams that were opened while the order was out of sight, by the id their client came with. */
+  readonly #unseated = new Map<Connection, string | undefined>();
+  #inSight = false;
   #sweeper: NodeJS.Timeout | undefined;
   #draining = false;
 
@@ -132,10 +135,7 @@ export class Hub implements Replica {
   open(response: SseResponse, { keys, lastEventId }: Joining): Connection {
     const now = performance.now();
     const held = this.#holdKeys([ALL, ...keys]);
-    const { reader, gaps } =
-      lastEventId === undefined
-        ? { reader: this.log.readFromHead(held), gaps: [] }
-        : this.log.resume(lastEventId, held);
+    const { reader, gaps } = this.#readerOf(held, lastEventId);
     const { retry, maxAge, stallTimeout, pingInterval } = this.#options;
     const connection = new Connection(response, this.#owner, {
       keys,
@@ -146,9 +146,10 @@ export class Hub implements Replica {
     });
     this.#connections.set(connection, now);
     for (const key of held) this.#enter(key, connection);
-    const cursor = this.log.cursorAt(reader);
-    // A client that drops between hello and gap must hear of the gap again: it keeps the id it came with.
-    const unsettled = gaps.length > 0 && isFieldSafe(lastEventId!);
+    if (!reader.seated) this.#unseated.set(connection, lastEventId);
+    const cursor = reader.seated ? this.log.cursorAt(reader) : undefined;
+    // A client that drops before it has a place, or between hello and gap, must be where it was: it keeps its id.
+    const unsettled = lastEventId !== undefined && (gaps.length > 0 || !reader.seated) && isFieldSafe(lastEventId);
     const hello = { keys, cursor, pingInterval };
     const frames = [
       encodeOwn('hello', hello, { retry, id: unsettled ? lastEventId : cursor }),
@@ -161,8 +162,29 @@ export class Hub implements Replica {
     return connection;
   }
 
+  #readerOf(held: readonly string[], lastEventId: string | undefined): { reader: Reader; gaps: readonly Gap[] } {
+    const { log } = this;
+    const isKnown = lastEventId === undefined ? log.place !== undefined : log.knows(lastEventId, held);
+    if (!isKnown && !this.#inSight) return { reader: log.readUnseated(held), gaps: [] };
+    if (lastEventId === undefined) return { reader: log.readFromHead(held), gaps: [] };
+    return log.resume(lastEventId, held);
+  }
+
   get position(): Position | undefined {
     return this.log.place;
+  }
+
+  follow(inSight: boolean): void {
+    this.#inSight = inSight;
+    if (!inSight) return;
+    const now = performance.now();
+    for (const [connection, lastEventId] of this.#unseated) {
+      const gaps = this.log.seat(connection.reader, lastEventId);
+      if (gaps.length > 0) connection.write(Buffer.concat(toFrames(gaps, this.log.cursorAt(connection.reader))), now);
+      for (const gap of gaps) this.emit('gap', gap);
+      this.#pump.wake(connection);
+    }
+    this.#unseated.clear();
   }
 
   join(epoch: string, losses: Losses): void {
@@ -268,6 +290,7 @@ export class Hub implements Replica {
     const openedAt = this.#connections.get(connection);
     if (openedAt === undefined) return;
     this.#connections.delete(connection);
+    this.#unseated.delete(connection);
     for (const key of connection.reader.keys) this.#exit(key, connection);
     this.#releaseKeys(connection.reader.keys);
     this.emit('close', { keys: connection.keys, reason, openMs: performance.now() - openedAt });

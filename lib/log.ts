@@ -52,7 +52,9 @@ export interface Reader {
   /** The offset up to which they have everything. */
   position: number;
   /** The offset from which they are live: what has no place in the order is theirs only after it. */
-  readonly liveFrom: number;
+  liveFrom: number;
+  /** False as long as their place in the order cannot be told: only what has no place in it is theirs. */
+  seated: boolean;
   /** By key, the offset up to which they were told what is lost; undefined once they are past all of it. */
   told: Map<string, number> | undefined;
 }
@@ -109,7 +111,8 @@ export class Log {
   /** What the forgotten empty tails had lost at most. */
   #forgotten: { lost: Loss | undefined; lostInOrder: Loss | undefined } = { lost: undefined, lostInOrder: undefined };
   readonly #ids = new Map<string, Entry[]>();
-  readonly #terms = new Map<string, number>();
+  /** Epochs: their number, and how far they have come. */
+  readonly #terms = new Map<string, { readonly term: number; seq: number }>();
   #epoch = '';
   #term = 0;
   #seq = 0;
@@ -154,9 +157,11 @@ export class Log {
     if (position.epoch !== this.#epoch) {
       this.#epoch = position.epoch;
       this.#term = this.#terms.size + 1;
-      this.#terms.set(position.epoch, this.#term);
     }
     this.#seq = position.seq;
+    const known = this.#terms.get(position.epoch);
+    if (known === undefined) this.#terms.set(position.epoch, { term: this.#term, seq: position.seq });
+    else known.seq = position.seq;
   }
 
   append({ keys, frame, id, event, nonce, position }: Append): void {
@@ -211,7 +216,7 @@ export class Log {
 
   /** A reader of what comes from now on. */
   readFromHead(keys: readonly string[]): Reader {
-    return { keys, position: this.#head, liveFrom: this.#head, told: undefined };
+    return { keys, position: this.#head, liveFrom: this.#head, seated: true, told: undefined };
   }
 
   /**
@@ -246,7 +251,28 @@ export class Log {
       const first = tail?.at(tail.indexAfterPlace(term, seq));
       if (first !== undefined) position = Math.min(position, first.offset - 1);
     }
-    return { reader: { keys, position, liveFrom: this.#head, told }, gaps: toGaps(gaps) };
+    return { reader: { keys, position, liveFrom: this.#head, seated: true, told }, gaps: toGaps(gaps) };
+  }
+
+  /**
+   * A reader whose place cannot be told yet: the order is out of sight, and its client may have heard of more elsewhere.
+   * It reads only what has no place in the order, until it is seated.
+   */
+  readUnseated(keys: readonly string[]): Reader {
+    return { ...this.readFromHead(keys), seated: false };
+  }
+
+  /** Seats a reader after its client's last event id; returns the gaps that it must be told of first. */
+  seat(reader: Reader, lastEventId: string | undefined): readonly Gap[] {
+    const { keys, position: liveFrom } = reader;
+    if (lastEventId === undefined) {
+      // What was published since it came is among what came just now, nobody knows from where on.
+      Object.assign(reader, this.readFromHead(keys), { liveFrom });
+      return [{ reason: 'unknown', keys }];
+    }
+    const { reader: seated, gaps } = this.resume(lastEventId, keys);
+    Object.assign(reader, seated, { liveFrom });
+    return gaps;
   }
 
   /** What is kept of the present epoch after a place in it, oldest first. */
@@ -272,12 +298,13 @@ export class Log {
   }
 
   /**
-   * Takes over what another log has lost of an order that this one joins or missed a part of; what is kept is appended
-   * afterwards. Readers that are behind are told.
+   * Takes over what is lost of an order that this log joins or missed a part of, or of an epoch that it followed before;
+   * what is kept is appended afterwards. Readers that are behind are told.
    */
   lose(epoch: string, { keys, others }: Losses): void {
-    if (epoch !== this.#epoch) this.begin({ epoch, seq: 0 });
-    const isNews = ({ seq }: { seq: number }): boolean => seq > this.#seq;
+    if (!this.#terms.has(epoch)) this.begin({ epoch, seq: 0 });
+    const { term, seq: heard } = this.#terms.get(epoch)!;
+    const isNews = ({ seq }: { seq: number }): boolean => seq > heard;
     const news = new Map(keys.filter(isNews).map(({ key, seq, reason }) => [key, { seq, reason }]));
     // Those that the other log has forgotten may have lost as much as the last of them.
     if (others !== undefined && isNews(others)) {
@@ -285,7 +312,6 @@ export class Log {
     }
     if (news.size === 0 && (others === undefined || !isNews(others))) return;
     const offset = ++this.#head;
-    const term = this.#term;
     for (const [key, { seq, reason }] of news) {
       const tail = this.#tails.get(key) ?? this.#rememberKey(key);
       tail.lost = tail.lostInOrder = { offset, term, seq, reason };
@@ -326,6 +352,7 @@ export class Log {
       shared.from === reader.position &&
       shared.head === this.#head &&
       shared.maxBytes === maxBytes &&
+      reader.seated &&
       reader.position >= reader.liveFrom &&
       reader.told === undefined
     ) {
@@ -337,7 +364,7 @@ export class Log {
 
   #readAnew(reader: Reader, maxBytes: number): Batch {
     const { keys, position: from, liveFrom } = reader;
-    const gaps = this.#gapsOf(reader);
+    const gaps = reader.seated ? this.#gapsOf(reader) : NOTHING.gaps;
     const resumeAt = gaps.length === 0 ? undefined : this.cursorAt(reader);
     const { entries, more } = this.#merge(reader, maxBytes);
     reader.position = more ? entries.at(-1)!.offset : this.#head;
@@ -349,7 +376,7 @@ export class Log {
           ? entries[0]!.frame
           : Buffer.concat(entries.map((entry) => entry.frame));
     const batch: Batch = { frames, count: entries.length, gaps, resumeAt, more };
-    if (gaps.length === 0 && from >= liveFrom) {
+    if (gaps.length === 0 && reader.seated && from >= liveFrom) {
       this.#shared = { keys, from, head: this.#head, maxBytes, to: reader.position, batch };
     }
     return batch;
@@ -397,7 +424,7 @@ export class Log {
   }
 
   /** The entries of all of a reader's keys after its position, in order, each once. */
-  #merge({ keys, position, liveFrom }: Reader, maxBytes: number): { entries: Entry[]; more: boolean } {
+  #merge({ keys, position, liveFrom, seated }: Reader, maxBytes: number): { entries: Entry[]; more: boolean } {
     const sources: { tail: Tail; index: number }[] = [];
     for (const key of keys) {
       const tail = this.#tails.get(key);
@@ -415,7 +442,7 @@ export class Log {
       }
       if (next === undefined) return { entries, more: false };
       // Without a place in the order it is live only: whoever resumes may have seen it.
-      const theirs = next.inOrder || next.offset > liveFrom;
+      const theirs = next.inOrder ? seated : next.offset > liveFrom;
       if (theirs) {
         bytes += next.frame.length;
         if (bytes > maxBytes && entries.length > 0) return { entries, more: true };
@@ -432,7 +459,7 @@ export class Log {
     if (entry !== undefined) return entry;
     const position = parseCursor(lastEventId);
     if (position === undefined) return undefined;
-    const term = this.#terms.get(position.epoch);
+    const term = this.#terms.get(position.epoch)?.term;
     if (term === undefined || (term === this.#term && position.seq > this.#seq)) return undefined;
     return { term, seq: position.seq };
   }
@@ -525,7 +552,7 @@ export class Log {
   }
 
   #epochOf(term: number): string {
-    for (const [epoch, its] of this.#terms) if (its === term) return epoch;
+    for (const [epoch, its] of this.#terms) if (its.term === term) return epoch;
     return this.#epoch;
   }
 }

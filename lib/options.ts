@@ -1,4 +1,5 @@
 import { SseError, show } from './error';
+import type { RedisConfig } from './redis';
 
 /** `config.sse`. Defaults, units and reasons stand in `config/config.default.ts`. */
 export interface SseOptions {
@@ -14,6 +15,7 @@ export interface SseOptions {
   maxUnsentBytes: number;
   stallTimeout: number;
   maxAge: number;
+  redis: (RedisConfig & { readonly maxMessages?: number }) | false;
 }
 
 /** `config.sse` as an app writes it: `history` may name some of its bounds. */
@@ -53,6 +55,7 @@ const CHECKS: { [name in keyof SseOptions]: Check } = {
   maxUnsentBytes: integer(1, 2 ** 31, 'bytes per connection'),
   stallTimeout: integer(1, MAX_MS, 'ms'),
   maxAge: integer(1, MAX_MS, 'ms'),
+  redis: checkRedis,
 };
 
 const HISTORY_CHECKS: { [name in keyof SseHistory]: Check } = {
@@ -115,6 +118,18 @@ function integer(min: number, max: number, unit: string): Check {
     Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max
       ? undefined
       : `an integer from ${min} to ${max}, in ${unit}`;
+}
+
+// What says where a Redis is: a client of the app's, or one of ioredis' own options.
+const REDIS_PLACES = ['client', 'host', 'port', 'path', 'sentinels', 'nodes'];
+
+function checkRedis(value: unknown): string | undefined {
+  const expected = `false, { client: 'name' } or the options of a client, such as { host, port }`;
+  if (value === false) return undefined;
+  if (!isObject(value) || !REDIS_PLACES.some((name) => name in value)) return expected;
+  const { maxMessages } = value as { maxMessages?: unknown };
+  const wrongCount = maxMessages === undefined ? undefined : integer(1, 2 ** 31, 'messages')(maxMessages);
+  return wrongCount === undefined ? undefined : `${expected}; maxMessages must be ${wrongCount}`;
 }
 
 function checkHeaders(value: unknown): string | undefined {

@@ -106,7 +106,7 @@ export class Sse {
     const checked = key === undefined ? ALL : checkKey(key);
     checkReach(reach);
     if (reach === 'process') return { clients: this.#hub.count(checked), complete: true };
-    const { answers, complete } = await this.#broker.ask({ count: checked });
+    const { answers, complete } = await this.#broker.ask({ count: checked }, reach);
     return { clients: answers.reduce<number>((sum, clients) => sum + Number(clients), 0), complete };
   }
 

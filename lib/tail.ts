@@ -1,7 +1,10 @@
 import type { Entry } from './log';
 
-/** Why something is no longer kept: it grew older than `history.age`, or `history.count` or `history.bytes` was reached. */
-export type LossReason = 'expired' | 'evicted';
+/**
+ * Why something is no longer kept: it grew older than `history.age` (`expired`); `history.count` or `history.bytes`, or
+ * the most messages that Redis keeps, was reached (`evicted`); Redis itself lost it (`lost`).
+ */
+export type LossReason = 'expired' | 'evicted' | 'lost';
 
 /** Where a message that is gone stood. */
 export interface Loss {

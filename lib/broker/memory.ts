@@ -14,6 +14,7 @@ export class MemoryBroker implements Broker {
     this.#replica = replica;
     replica.join(this.#epoch, NO_LOSSES);
     replica.arrive({ epoch: this.#epoch, seq: this.#seq });
+    replica.follow(true);
   }
 
   async publish({ reach: _, ...draft }: Draft): Promise<Position> {

@@ -121,6 +121,7 @@ export class MessengerBroker implements Broker {
 
   #join(): void {
     this.#live = false;
+    this.#replica!.follow(false);
     this.#joinedAt = performance.now();
     const { epoch, seq = 0 } = this.#replica!.position ?? {};
     this.#channel.send('join', { worker: this.#worker, attempt: ++this.#attempt, epoch, seq });
@@ -135,6 +136,7 @@ export class MessengerBroker implements Broker {
     this.#joinedAt = performance.now();
     if (!last) return;
     replica.arrive({ epoch, seq });
+    replica.follow(true);
     this.#live = true;
     this.#session = session;
     this.#postAgain();

@@ -336,6 +336,7 @@ export class Sequencer implements Broker {
     this.#epoch = epoch;
     this.#seq = seq;
     this.#ordering = true;
+    this.#replica!.follow(true);
     this.#channel.send('ready', { session: this.#session, epoch, seq });
     this.#welcomeAll();
     const early = this.#early;

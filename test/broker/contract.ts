@@ -79,7 +79,7 @@ export function contract(name: string, open: () => Promise<Range>, { members: co
 
     it('asks everyone in range', async () => {
       const members = await start();
-      const { answers, complete } = await members[0]!.broker.ask({ count: 'a' });
+      const { answers, complete } = await members[0]!.broker.ask({ count: 'a' }, 'everywhere');
       assert.deepEqual(
         answers,
         members.map(() => 0),

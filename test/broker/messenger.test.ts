@@ -244,17 +244,17 @@ describe('the messenger broker', () => {
   it('does not wait for a worker that does not answer, and says so', async () => {
     const { master, members } = await start(3);
     master.stopWorker(members[2]!.pid);
-    assert.deepEqual(await members[0]!.broker.ask({ count: 'a' }), { answers: [0, 0], complete: false });
+    assert.deepEqual(await members[0]!.broker.ask({ count: 'a' }, 'everywhere'), { answers: [0, 0], complete: false });
     master.continueWorker(members[2]!.pid);
-    await eventually(async () => (await members[0]!.broker.ask({ count: 'a' })).complete);
+    await eventually(async () => (await members[0]!.broker.ask({ count: 'a' }, 'everywhere')).complete);
     master.killWorker(members[2]!.pid);
-    assert.deepEqual(await members[0]!.broker.ask({ count: 'a' }), { answers: [0, 0], complete: true });
+    assert.deepEqual(await members[0]!.broker.ask({ count: 'a' }, 'everywhere'), { answers: [0, 0], complete: true });
   });
 
   it('answers for itself when there is no agent', async () => {
     const { master, members } = await start(2, { answer: 100 });
     master.killAgent();
-    assert.deepEqual(await members[0]!.broker.ask({ count: 'a' }), { answers: [0], complete: false });
+    assert.deepEqual(await members[0]!.broker.ask({ count: 'a' }, 'everywhere'), { answers: [0], complete: false });
     await members[0]!.broker.catchUp();
   });
 

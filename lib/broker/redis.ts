@@ -1,0 +1,508 @@
+import { randomBytes } from 'node:crypto';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
+import type { Broker, Draft, Poll, Question, Replica } from '../broker';
+import type { Position } from '../cursor';
+import type { SseLogger } from '../hub';
+import { NO_LOSSES, type Losses } from '../log';
+import { Outbox, type Numbered } from '../outbox';
+import type { Reach } from '../reach';
+import { connectRedis, whenEnded, type RedisClient, type RedisSettings } from '../redis';
+import { supervise, type Supervision } from '../supervise';
+import { Store, type Place, type StoreBounds, type StreamEntry, type Survey } from './redis/store';
+
+/** How long things may take, in ms. */
+export interface RedisTimes {
+  /** An app that starts waits this long for Redis, then starts without. */
+  readonly start: number;
+  /** A publish that nobody orders fails after this. */
+  readonly publish: number;
+  /** Whoever asks all workers, or wants to catch up, waits this long. */
+  readonly answer: number;
+  /** A worker that stops waits this long for what is in flight. */
+  readonly stop: number;
+  /** A worker says so often that it lives. */
+  readonly beat: number;
+  /** What Redis refuses for now, as for want of memory, is tried again after this. */
+  readonly refused: number;
+}
+
+const TIMES: RedisTimes = { start: 5_000, publish: 15_000, answer: 1_500, stop: 1_000, beat: 2_000, refused: 500 };
+
+const TICK_MS = 250;
+const BLOCK_MS = 2_000;
+const READ_COUNT = 500;
+const BATCH_COUNT = 200;
+const BATCH_LENGTH = 512 * 1024;
+
+// Of how many of its newest messages a process can say which keys they had, should the store lose them.
+const WITNESSED = 1_000;
+
+// Redis serves, but takes nothing for now: it is full, cannot write to its disk, or lacks replicas.
+const REFUSALS = /^(OOM|MISCONF|NOREPLICAS|BUSY|LOADING)\b/;
+
+/** What a process that knows more than the store says of it, so that those who never heard of it can tell their clients. */
+interface Witness {
+  readonly term: number;
+  /** How far it has heard. */
+  readonly seq: number;
+  /** From which place on it can say the keys. */
+  readonly from: number;
+  /** The newest place of each key since, by host: '' for all. */
+  readonly keys: readonly (readonly [host: string, key: string, seq: number])[];
+}
+
+interface ActivePoll {
+  readonly answers: Map<string, unknown>;
+  check(): void;
+}
+
+/**
+ * A process's end of the order that Redis gives to all hosts.
+ *
+ * It reads the order as a stream, with a connection of its own, from the last place it has: what it misses while the
+ * connection is broken, it reads later. A publish resolves when this process has read its own message back; what was
+ * sent and not read is sent again after a break, and Redis orders it once.
+ */
+export class RedisBroker implements Broker {
+  readonly #settings: RedisSettings;
+  readonly #app: string;
+  readonly #host: string;
+  readonly #bounds: StoreBounds;
+  readonly #logger: SseLogger;
+  readonly #times: RedisTimes;
+  readonly #serves: boolean;
+  /** No other process has this name. */
+  readonly #worker: string;
+  readonly #outbox: Outbox<Draft>;
+  /** What has not been sent on this connection. */
+  #unsent: Numbered<Draft>[] = [];
+  #flushing = false;
+  #refused = false;
+  #replica: Replica | undefined;
+  #supervision: Supervision | undefined;
+  #ticker: NodeJS.Timeout | undefined;
+  /** While it is connected and has the backlog. */
+  #store: Store | undefined;
+  #fail: (error: Error) => void = () => undefined;
+  #place: Place | undefined;
+  /** How far it has heard of epochs that have ended. */
+  readonly #ends = new Map<number, number>();
+  readonly #recent: { seq: number; host: string; keys: readonly string[] }[] = [];
+  #arrivals: (() => void)[] = [];
+  #poll = 0;
+  readonly #polls = new Map<number, ActivePoll>();
+
+  /**
+   * `host` names this host among those that share the Redis; `serves` says whether this process has connections: one
+   * that has none is not asked, and reads no history.
+   */
+  constructor(
+    settings: RedisSettings,
+    options: {
+      app: string;
+      host: string;
+      serves: boolean;
+      bounds: StoreBounds;
+      logger: SseLogger;
+      times?: Partial<RedisTimes>;
+    },
+  ) {
+    this.#settings = settings;
+    this.#app = options.app;
+    this.#host = options.host;
+    this.#serves = options.serves;
+    this.#bounds = options.bounds;
+    this.#logger = options.logger;
+    this.#times = { ...TIMES, ...options.times };
+    this.#worker = `${options.host}/${process.pid}-${randomBytes(4).toString('hex')}`;
+    this.#outbox = new Outbox(this.#times.publish, 'Redis did not order the message');
+  }
+
+  async start(replica: Replica): Promise<void> {
+    this.#replica = replica;
+    this.#ticker = setInterval(() => this.#outbox.expire(), TICK_MS);
+    this.#ticker.unref();
+    const live = new Promise<void>((resolve) => {
+      this.#supervision = supervise(
+        'Redis',
+        (up, signal) =>
+          this.#session(() => {
+            up();
+            resolve();
+          }, signal),
+        this.#logger,
+      );
+    });
+    const waited = new AbortController();
+    await Promise.race([live, pause(this.#times.start, undefined, { signal: waited.signal }).catch(() => undefined)]);
+    waited.abort();
+  }
+
+  async publish(draft: Draft): Promise<Position> {
+    const { number, promise } = this.#outbox.add(draft);
+    if (this.#store !== undefined) {
+      this.#unsent.push({ number, draft });
+      void this.#flush();
+    }
+    return promise;
+  }
+
+  async catchUp(): Promise<void> {
+    const store = this.#store;
+    if (store === undefined) return;
+    let newest: Place | undefined;
+    try {
+      newest = await store.newest();
+    } catch (error) {
+      this.#fail(error as Error);
+      return;
+    }
+    if (newest !== undefined) await this.#arrival(newest);
+  }
+
+  async ask(question: Question, reach: Reach): Promise<Poll> {
+    const own = this.#serves ? [this.#replica!.answer(question)] : [];
+    const store = this.#store;
+    if (store === undefined) return { answers: own, complete: false };
+    const number = ++this.#poll;
+    const answers = new Map<string, unknown>();
+    const host = reach === 'everywhere' ? '' : this.#host;
+    return new Promise((resolve) => {
+      let workers: string[] | undefined;
+      const finish = (complete: boolean): void => {
+        clearTimeout(timer);
+        this.#polls.delete(number);
+        const others = [...answers].filter(([worker]) => worker !== this.#worker).map(([, answer]) => answer);
+        resolve({ answers: [...own, ...others], complete });
+      };
+      const check = (): void => {
+        if (workers?.every((worker) => worker === this.#worker || answers.has(worker)) === true) finish(true);
+      };
+      const timer = setTimeout(() => finish(false), this.#times.answer);
+      this.#polls.set(number, { answers, check });
+      const poll = async (): Promise<void> => {
+        const alive = await store.ask({ poll: number, from: this.#worker, host, question });
+        workers = alive.filter((worker) => host === '' || worker.startsWith(`${host}/`));
+        check();
+      };
+      poll().catch(() => finish(false));
+    });
+  }
+
+  async stop(): Promise<void> {
+    const store = this.#store;
+    if (store !== undefined) {
+      await this.#outbox.drain(this.#times.stop);
+      if (this.#serves) await store.leave().catch(() => undefined);
+    }
+    clearInterval(this.#ticker);
+    this.#outbox.close();
+    await this.#supervision?.stop();
+  }
+
+  /** Takes part for as long as the connections last. */
+  async #session(up: () => void, signal: AbortSignal): Promise<void> {
+    const clients: RedisClient[] = [];
+    const connect = async (): Promise<RedisClient> => {
+      const client = await connectRedis(this.#settings);
+      clients.push(client);
+      return client;
+    };
+    const over = new AbortController();
+    let takingPart: Promise<void> | undefined;
+    try {
+      const connecting = await Promise.allSettled([connect(), connect()]);
+      const failed = connecting.find(({ status }) => status === 'rejected');
+      if (failed !== undefined) throw (failed as PromiseRejectedResult).reason;
+      const [commands, reader] = clients as [RedisClient, RedisClient];
+      const broken = new Promise<never>((_, reject) => {
+        this.#fail = reject;
+        signal.addEventListener('abort', () => reject(new Error('stopped')), { once: true });
+      });
+      takingPart = this.#takePart(commands, reader, up, over.signal);
+      await Promise.race([broken, whenEnded(commands), whenEnded(reader), takingPart]);
+    } finally {
+      this.#store = undefined;
+      this.#unsent = [];
+      this.#replica!.follow(false);
+      over.abort();
+      for (const client of clients) client.disconnect();
+      await takingPart?.catch(() => undefined);
+      this.#callArrivals();
+    }
+  }
+
+  async #takePart(commands: RedisClient, reader: RedisClient, up: () => void, signal: AbortSignal): Promise<void> {
+    const store = new Store(commands, { app: this.#app, worker: this.#worker, bounds: this.#bounds });
+    const { at, now } = await store.attach(this.#place, this.#witness());
+    let { id = '0-0' } = this.#place === undefined ? {} : { id: toId(this.#place) };
+    if (!this.#serves && this.#place === undefined) {
+      // Without connections there is nobody to give the past to.
+      this.#begin(at);
+      id = toId(at);
+    }
+    for (;;) {
+      const { order = [] } = await store.read(reader, { order: id }, { count: READ_COUNT });
+      for (const entry of order) await this.#take(store, entry);
+      id = order.at(-1)?.id ?? id;
+      if (order.length === 0 || (this.#place !== undefined && !isBefore(this.#place, at))) break;
+    }
+    // What is missing at the end is gone, too.
+    await this.#advance(store, { term: at.term, seq: at.seq + 1 });
+    if (this.#serves) await store.beat().catch(passOverRefusal);
+    this.#store = store;
+    this.#unsent = [...this.#outbox.after()];
+    this.#replica!.follow(true);
+    up();
+    void this.#flush();
+    await Promise.race([this.#beat(store, signal), this.#follow(store, reader, id, `${now}-0`)]);
+  }
+
+  /** Reads what comes, until the connection breaks. */
+  async #follow(store: Store, reader: RedisClient, after: string, since: string): Promise<never> {
+    const last = { order: after, ...(this.#serves && { questions: since }), inbox: since };
+    for (;;) {
+      const found = await store.read(reader, last, { count: READ_COUNT, block: BLOCK_MS });
+      for (const entry of found.order ?? []) await this.#take(store, entry);
+      for (const { fields } of found.questions ?? []) this.#answer(store, JSON.parse(fields.q!) as AskedQuestion);
+      for (const { fields } of found.inbox ?? []) this.#hear(JSON.parse(fields.a!) as GivenAnswer);
+      for (const name of ['order', 'questions', 'inbox'] as const) {
+        const id = found[name]?.at(-1)?.id;
+        if (id !== undefined) last[name] = id;
+      }
+    }
+  }
+
+  async #beat(store: Store, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await pause(this.#times.beat, undefined, { signal, ref: false });
+      if (this.#store !== store) return;
+      // It also finds out that Redis does not answer any more.
+      await (this.#serves ? store.beat() : store.newest()).catch(passOverRefusal);
+    }
+  }
+
+  /** Takes the next entry of the order. */
+  async #take(store: Store, { id, fields }: StreamEntry): Promise<void> {
+    const place = toPlace(id);
+    await this.#advance(store, place);
+    this.#place = place;
+    const { n: nonce = '', b: body, k, e: event, i: ownId, h: host = '', w } = fields;
+    const position = toPosition(place);
+    const keys = k === undefined ? [] : (JSON.parse(k) as string[]);
+    this.#recent.push({ seq: place.seq, host, keys });
+    if (this.#recent.length > 2 * WITNESSED) this.#recent.splice(0, WITNESSED);
+    if (body !== undefined && (host === '' || host === this.#host)) {
+      this.#replica!.deliver({ keys, body, event, id: ownId, nonce, position });
+    } else {
+      this.#replica!.arrive(position);
+    }
+    if (w !== undefined) this.#learn(JSON.parse(w) as Witness);
+    const dot = nonce.lastIndexOf('.');
+    if (nonce.slice(0, dot) === this.#worker) this.#outbox.settle(Number(nonce.slice(dot + 1)), { ...position });
+    this.#callArrivals();
+  }
+
+  /** Comes to just before a place: through the epochs in between, and past what the store no longer has. */
+  async #advance(store: Store, { term, seq }: Place): Promise<void> {
+    if (this.#place?.term === term && this.#place.seq === seq - 1) return;
+    const isFresh = this.#place === undefined;
+    const survey = await store.survey(this.#place?.seq ?? 0);
+    if (this.#place?.term !== term) {
+      for (const epoch of survey.epochs) {
+        const { term: each, first, last = 0, seen = 0 } = epoch;
+        if (each > term || (this.#place !== undefined && each < this.#place.term)) continue;
+        const isNew = this.#place?.term !== each;
+        if (isNew) this.#begin({ term: each, seq: first - 1 });
+        if (each === term) continue;
+        this.#pass(last, survey);
+        // Of what is new to this process nobody will tell it any more; of the rest, a witness does.
+        if (isFresh || isNew) this.#lose({ keys: [], others: { seq: seen, reason: 'lost' } });
+      }
+      if (this.#place?.term !== term) this.#begin({ term, seq: seq - 1 });
+    }
+    this.#pass(seq - 1, survey);
+  }
+
+  #begin(place: Place): void {
+    if (this.#place !== undefined) this.#ends.set(this.#place.term, this.#place.seq);
+    this.#place = place;
+    this.#recent.length = 0;
+    const position = toPosition(place);
+    this.#replica!.join(position.epoch, NO_LOSSES);
+    this.#replica!.arrive(position);
+  }
+
+  /** Passes over what is gone, up to a place of this epoch. */
+  #pass(to: number, { trimmed, evicted, forgotten, lost }: Survey): void {
+    const { seq: from } = this.#place!;
+    if (to <= from) return;
+    const reasonAt = (seq: number): 'evicted' | 'expired' => (seq <= evicted ? 'evicted' : 'expired');
+    // What was not let go of one by one, nobody has noted.
+    const others =
+      trimmed < to
+        ? ({ seq: to, reason: 'lost' } as const)
+        : forgotten > from
+          ? { seq: Math.min(forgotten, to), reason: reasonAt(forgotten) }
+          : undefined;
+    const keys = lost
+      .filter(({ host, seq }) => seq > from && (host === '' || host === this.#host))
+      .map(({ key, seq }) => ({ key, seq: Math.min(seq, to), reason: reasonAt(seq) }));
+    this.#lose({ keys, others }, to);
+  }
+
+  #lose(losses: Losses, to = losses.others?.seq ?? 0): void {
+    const { term, seq } = this.#place!;
+    if (to <= seq) return;
+    this.#place = { term, seq: to };
+    this.#replica!.join(toPosition(this.#place).epoch, losses);
+    this.#replica!.arrive(toPosition(this.#place));
+  }
+
+  /** What this process could tell others, should the store have lost it. */
+  #witness(): Witness | object {
+    if (this.#place === undefined) return {};
+    const { term, seq } = this.#place;
+    const newest = new Map<string, readonly [string, string, number]>();
+    const recent = this.#recent.slice(-WITNESSED);
+    for (const each of recent) {
+      for (const key of each.keys) newest.set(`${each.host}\n${key}`, [each.host, key, each.seq]);
+    }
+    return { term, seq, from: recent[0]?.seq ?? seq + 1, keys: [...newest.values()] };
+  }
+
+  /** Hears from a witness what the store has lost of an epoch before this one reached this process. */
+  #learn({ term, seq, from, keys }: Witness): void {
+    const heard = this.#ends.get(term);
+    if (heard === undefined || heard >= seq) return;
+    this.#ends.set(term, seq);
+    const lost = keys
+      .filter(([host, , at]) => at > heard && (host === '' || host === this.#host))
+      .map(([, key, at]) => ({ key, seq: at, reason: 'lost' as const }));
+    const others = from > heard + 1 ? ({ seq: from - 1, reason: 'lost' } as const) : undefined;
+    this.#replica!.join(toPosition({ term, seq }).epoch, { keys: lost, others });
+  }
+
+  /** Sends what waits, a batch after the other, each when Redis has taken the one before. */
+  async #flush(): Promise<void> {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    // What one turn publishes goes together.
+    await nextTurn();
+    try {
+      while (this.#store !== undefined && this.#unsent.length > 0) {
+        const store = this.#store;
+        const batch = this.#nextBatch();
+        let done: boolean;
+        try {
+          done = await store.append(batch, ({ reach }) => (reach === 'everywhere' ? '' : this.#host));
+        } catch (error) {
+          if (this.#store !== store) return;
+          await this.#onRefused(error as Error);
+          continue;
+        }
+        if (this.#store !== store) return;
+        if (!done) throw new Error('the order is gone from Redis');
+        if (this.#refused) this.#logger.info('Redis takes messages again');
+        this.#refused = false;
+        this.#unsent.splice(0, batch.length);
+      }
+    } catch (error) {
+      this.#fail(error as Error);
+    } finally {
+      this.#flushing = false;
+      if (this.#store !== undefined && this.#unsent.length > 0) void this.#flush();
+    }
+  }
+
+  #nextBatch(): Numbered<Draft>[] {
+    let length = 0;
+    let count = 0;
+    for (const { draft } of this.#unsent) {
+      length += draft.body.length;
+      if (count > 0 && (count >= BATCH_COUNT || length > BATCH_LENGTH)) break;
+      count++;
+    }
+    return this.#unsent.slice(0, count);
+  }
+
+  /** Waits when Redis takes nothing for now; any other error breaks the connection. */
+  async #onRefused(error: Error): Promise<void> {
+    if (!REFUSALS.test(error.message)) throw error;
+    if (!this.#refused)
+      this.#logger.warn(`Redis takes no messages for now, trying again until it does: ${error.message}`);
+    this.#refused = true;
+    await pause(this.#times.refused * (0.5 + Math.random()), undefined, { ref: false });
+    // Who has waited for too long has been told.
+    this.#unsent = [...this.#outbox.after()];
+  }
+
+  #answer(store: Store, { poll, from, host, question }: AskedQuestion): void {
+    if (from === this.#worker || (host !== '' && host !== this.#host)) return;
+    // Whoever asks does without an answer that does not come.
+    store.answer(from, { poll, worker: this.#worker, answer: this.#replica!.answer(question) }).catch(() => undefined);
+  }
+
+  #hear({ poll, worker, answer }: GivenAnswer): void {
+    const active = this.#polls.get(poll);
+    active?.answers.set(worker, answer);
+    active?.check();
+  }
+
+  /** Resolves when this process has come to a place, or has lost sight of the order. */
+  #arrival(place: Place): Promise<void> {
+    const isOver = (): boolean =>
+      this.#store === undefined || (this.#place !== undefined && !isBefore(this.#place, place));
+    return new Promise((resolve) => {
+      const check = (): void => {
+        if (isOver()) resolve();
+        else this.#arrivals.push(check);
+      };
+      check();
+    });
+  }
+
+  #callArrivals(): void {
+    if (this.#arrivals.length === 0) return;
+    const checks = this.#arrivals;
+    this.#arrivals = [];
+    for (const check of checks) check();
+  }
+}
+
+interface AskedQuestion {
+  readonly poll: number;
+  readonly from: string;
+  readonly host: string;
+  readonly question: Question;
+}
+
+interface GivenAnswer {
+  readonly poll: number;
+  readonly worker: string;
+  readonly answer: unknown;
+}
+
+function passOverRefusal(error: Error): void {
+  if (!REFUSALS.test(error.message)) throw error;
+}
+
+function toId({ term, seq }: Place): string {
+  return `${term}-${seq}`;
+}
+
+function toPlace(id: string): Place {
+  const dash = id.indexOf('-');
+  return { term: Number(id.slice(0, dash)), seq: Number(id.slice(dash + 1)) };
+}
+
+const EPOCH_LENGTH = 8;
+
+/** An epoch's name is its term: ms since 1970, to base 36. */
+function toPosition({ term, seq }: Place): Position {
+  return { epoch: term.toString(36).padStart(EPOCH_LENGTH, '0'), seq };
+}
+
+function isBefore(a: Place, b: Place): boolean {
+  return a.term < b.term || (a.term === b.term && a.seq < b.seq);
+}

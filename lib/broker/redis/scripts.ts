@@ -1,0 +1,162 @@
+/**
+ * What Redis does in one step, in Lua (https://redis.io/docs/latest/develop/programmability/eval-intro/).
+ *
+ * The order is a stream; an entry's id is its place, `<term>-<seq>`. `seq` counts on for as long as the store lives;
+ * `term` names the epoch and grows: a new one begins whenever another server process answers, since nobody knows what
+ * the last one lost when it died. The hash `meta` holds the present term and seq, the server's `run`, the `epochs` there
+ * were, and how far messages were `trimmed`, and of those, `evicted`; the sorted set `lost` holds, by key, the newest place that was trimmed; what it
+ * has dropped itself reached up to `forgotten`.
+ */
+const HEAD = `
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function fieldsOf(entry)
+  local fields = {}
+  for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
+  return fields
+end
+local function place(term, seq) return string.format('%.0f-%.0f', term, seq) end
+`;
+
+const TRIM = `
+local MAX_LOST = 16384
+local function trim(order, meta, lost, max, age, budget)
+  local horizon = now() - age
+  local excess = redis.call('XLEN', order) - max
+  local trimmed, evicted
+  while budget > 0 do
+    local oldest = redis.call('XRANGE', order, '-', '+', 'COUNT', math.min(math.max(excess, 4), budget, 256))
+    local gone = {}
+    for _, entry in ipairs(oldest) do
+      local fields = fieldsOf(entry)
+      if excess <= 0 and tonumber(fields.t) >= horizon then break end
+      local seq = tonumber(string.match(entry[1], '%d+$'))
+      if fields.k then
+        for _, key in ipairs(cjson.decode(fields.k)) do redis.call('ZADD', lost, seq, (fields.h or '') .. '\\n' .. key) end
+      end
+      if excess > 0 then evicted = seq end
+      trimmed = seq
+      excess = excess - 1
+      gone[#gone + 1] = entry[1]
+    end
+    if #gone == 0 then break end
+    redis.call('XDEL', order, unpack(gone))
+    budget = budget - #gone
+    if #gone < #oldest then break end
+  end
+  if trimmed then redis.call('HSET', meta, 'trimmed', trimmed) end
+  if evicted then redis.call('HSET', meta, 'evicted', evicted) end
+  local surplus = redis.call('ZCARD', lost) - MAX_LOST
+  if surplus > 0 then
+    local dropped = redis.call('ZPOPMIN', lost, surplus)
+    redis.call('HSET', meta, 'forgotten', dropped[#dropped])
+  end
+end
+`;
+
+/**
+ * A process takes part in the order: begins a new epoch if need be, and hands in what it knows of the last one that the
+ * store has lost, for those who never heard of it.
+ *
+ * KEYS order, meta. ARGV its term and seq, both '' for none; its last messages' keys as JSON.
+ * Returns the present term and seq, and Redis' clock in ms.
+ */
+export const ATTACH = `${HEAD}
+local MAX_EPOCHS = 32
+local order, meta = KEYS[1], KEYS[2]
+local mine, heard = tonumber(ARGV[1]), tonumber(ARGV[2])
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+local known = redis.call('HMGET', meta, 'term', 'seq', 'run', 'epochs')
+local term, seq = tonumber(known[1]), tonumber(known[2] or 0)
+local epochs = known[4] and cjson.decode(known[4]) or {}
+local function save()
+  while #epochs > MAX_EPOCHS do table.remove(epochs, 1) end
+  redis.call('HSET', meta, 'epochs', cjson.encode(epochs))
+end
+if not term or known[3] ~= run or (mine == term and heard > seq) then
+  if term then epochs[#epochs].last = seq end
+  local newest = redis.call('XREVRANGE', order, '+', '-', 'COUNT', 1)[1]
+  local highest = newest and tonumber(string.match(newest[1], '^%d+')) or 0
+  term = math.max(now(), (term or 0) + 1, (mine or 0) + 1, highest + 1)
+  epochs[#epochs + 1] = { term = term, first = seq + 1 }
+  redis.call('HSET', meta, 'term', string.format('%.0f', term), 'seq', seq, 'run', run)
+  save()
+end
+if mine and mine ~= term then
+  local epoch
+  for _, each in ipairs(epochs) do if each.term == mine then epoch = each end end
+  if not epoch then
+    epoch = { term = mine, first = 1, last = 0 }
+    local at = 1
+    while epochs[at] and epochs[at].term < mine do at = at + 1 end
+    table.insert(epochs, at, epoch)
+  end
+  if heard > math.max(epoch.last or 0, epoch.seen or 0) then
+    epoch.seen = heard
+    seq = redis.call('HINCRBY', meta, 'seq', 1)
+    redis.call('XADD', order, place(term, seq), 't', string.format('%.0f', now()), 'w', ARGV[3])
+    save()
+  end
+end
+return { string.format('%.0f', term), seq, string.format('%.0f', now()) }
+`;
+
+/**
+ * Orders a publisher's drafts, each once: its numbers grow, and those that are not new are passed over.
+ *
+ * KEYS order, meta, lost, the publisher's newest number. ARGV the publisher's name, ms that its number is kept, the
+ * most messages, their age in ms; then for each draft: number, keys as JSON, body, event, id, host, each '' for none.
+ * Returns 0, with nothing done, when there is no order to add to.
+ */
+export const APPEND = `${HEAD}${TRIM}
+local order, meta, lost, newest = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local term = tonumber(redis.call('HGET', meta, 'term'))
+if not term then return 0 end
+local last = tonumber(redis.call('GET', newest) or 0)
+local time = string.format('%.0f', now())
+local count = 0
+for i = 5, #ARGV, 6 do
+  local number = tonumber(ARGV[i])
+  if number > last then
+    local entry = { 't', time, 'n', ARGV[1] .. '.' .. ARGV[i], 'k', ARGV[i + 1], 'b', ARGV[i + 2] }
+    for at, name in ipairs({ 'e', 'i', 'h' }) do
+      if ARGV[i + 2 + at] ~= '' then
+        entry[#entry + 1] = name
+        entry[#entry + 1] = ARGV[i + 2 + at]
+      end
+    end
+    local seq = redis.call('HINCRBY', meta, 'seq', 1)
+    redis.call('XADD', order, place(term, seq), unpack(entry))
+    last = number
+    count = count + 1
+  end
+end
+redis.call('SET', newest, string.format('%.0f', last), 'PX', ARGV[2])
+trim(order, meta, lost, tonumber(ARGV[3]), tonumber(ARGV[4]), 2 * count + 64)
+return 1
+`;
+
+/**
+ * A worker says that it lives; messages that are too old go.
+ *
+ * KEYS order, meta, lost, workers. ARGV its name, the most messages, their age in ms.
+ */
+export const BEAT = `${HEAD}${TRIM}
+redis.call('ZADD', KEYS[4], now(), ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now() - 60000)
+trim(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2]), tonumber(ARGV[3]), 512)
+return 1
+`;
+
+/**
+ * Asks all workers that live.
+ *
+ * KEYS workers, questions. ARGV the question, and for how many ms one lives without a word.
+ * Returns their names.
+ */
+export const ASK = `${HEAD}
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', 256, '*', 'q', ARGV[1])
+return redis.call('ZRANGEBYSCORE', KEYS[1], now() - ARGV[2], '+inf')
+`;

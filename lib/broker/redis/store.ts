@@ -1,0 +1,216 @@
+import { createHash } from 'node:crypto';
+import type { Draft } from '../../broker';
+import type { Numbered } from '../../outbox';
+import { within, type RedisClient } from '../../redis';
+import { APPEND, ASK, ATTACH, BEAT } from './scripts';
+
+/** A place in the store: `term` is its epoch. */
+export interface Place {
+  readonly term: number;
+  readonly seq: number;
+}
+
+/** A stream's entry: its id, and its fields. */
+export interface StreamEntry {
+  readonly id: string;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/** What is known of the epochs, and of what is no longer there. */
+export interface Survey {
+  readonly epochs: readonly Epoch[];
+  /** How far messages were let go of, one by one and noted by key. */
+  readonly trimmed: number;
+  /** How far for being too many; those after it were too old. */
+  readonly evicted: number;
+  /** How far the notes by key are no longer kept. */
+  readonly forgotten: number;
+  /** By key, the newest place that was let go of, after the one asked for. */
+  readonly lost: readonly { readonly host: string; readonly key: string; readonly seq: number }[];
+}
+
+/** An epoch: `first` to `last` is what its store had, and `seen` how far someone had heard of more. */
+export interface Epoch {
+  readonly term: number;
+  readonly first: number;
+  readonly last?: number;
+  readonly seen?: number;
+}
+
+/** The bounds of what is kept: messages in all, and ms. */
+export interface StoreBounds {
+  readonly count: number;
+  readonly age: number;
+}
+
+/** How long Redis may take to answer, in ms. */
+const ANSWER_MS = 5_000;
+/** A publisher that sends a draft again does so before this, in ms. */
+const NUMBER_KEPT_MS = 10 * 60_000;
+/** A worker that has not said for so long that it lives is dead, in ms. */
+const DEAD_AFTER_MS = 6_000;
+const INBOX_KEPT_S = 60;
+
+/** The streams a worker reads. */
+export type StreamName = 'order' | 'questions' | 'inbox';
+
+/** The order as it stands in Redis. Its keys share a hash tag, so that a Redis Cluster keeps them on one node. */
+export class Store {
+  readonly #client: RedisClient;
+  readonly #bounds: StoreBounds;
+  readonly #worker: string;
+  readonly #prefix: string;
+
+  /** `app` tells this app's order from others' in the same Redis. */
+  constructor(client: RedisClient, options: { app: string; worker: string; bounds: StoreBounds }) {
+    this.#client = client;
+    this.#bounds = options.bounds;
+    this.#worker = options.worker;
+    this.#prefix = `{egg-sse:${options.app}}`;
+  }
+
+  /** Takes part in the order; `heard` is how far, and `keys` of which its last messages were. */
+  async attach(heard: Place | undefined, witness: object): Promise<{ at: Place; now: number }> {
+    const [term, seq, now] = (await this.#run(
+      ATTACH,
+      [this.#key('order'), this.#key('meta')],
+      [heard?.term ?? '', heard?.seq ?? '', JSON.stringify(witness)],
+    )) as [string, number, string];
+    return { at: { term: Number(term), seq }, now: Number(now) };
+  }
+
+  /** Orders drafts; false when the order is gone and has to be attached to again. */
+  async append(drafts: readonly Numbered<Draft>[], hostOf: (draft: Draft) => string): Promise<boolean> {
+    const fields = drafts.flatMap(({ number, draft }) => [
+      number,
+      JSON.stringify(draft.keys),
+      draft.body,
+      draft.event ?? '',
+      draft.id ?? '',
+      hostOf(draft),
+    ]);
+    const done = await this.#run(
+      APPEND,
+      [this.#key('order'), this.#key('meta'), this.#key('lost'), this.#key(`from:${this.#worker}`)],
+      [this.#worker, NUMBER_KEPT_MS, this.#bounds.count, this.#bounds.age, ...fields],
+    );
+    return done === 1;
+  }
+
+  /** The newest place; undefined when there is no order. */
+  async newest(): Promise<Place | undefined> {
+    const [term, seq] = (await this.#call('hmget', this.#key('meta'), 'term', 'seq')) as (string | null)[];
+    return term == null ? undefined : { term: Number(term), seq: Number(seq) };
+  }
+
+  /** What is known of the past, and what was let go of after a place. */
+  async survey(after: number): Promise<Survey> {
+    const [meta, lost] = (await Promise.all([
+      this.#call('hmget', this.#key('meta'), 'epochs', 'trimmed', 'evicted', 'forgotten'),
+      this.#call('zrangebyscore', this.#key('lost'), `(${after}`, '+inf', 'WITHSCORES'),
+    ])) as [(string | null)[], string[]];
+    const [epochs, trimmed, evicted, forgotten] = meta;
+    return {
+      epochs: JSON.parse(epochs ?? '[]') as Epoch[],
+      trimmed: Number(trimmed ?? 0),
+      evicted: Number(evicted ?? 0),
+      forgotten: Number(forgotten ?? 0),
+      lost: pairs(lost).map(([member, seq]) => {
+        const end = member.indexOf('\n');
+        return { host: member.slice(0, end), key: member.slice(end + 1), seq: Number(seq) };
+      }),
+    };
+  }
+
+  /** Says that this worker lives, and lets go of what is too old. */
+  async beat(): Promise<void> {
+    await this.#run(
+      BEAT,
+      [this.#key('order'), this.#key('meta'), this.#key('lost'), this.#key('workers')],
+      [this.#worker, this.#bounds.count, this.#bounds.age],
+    );
+  }
+
+  /** Asks all workers, and returns their names. */
+  async ask(question: object): Promise<string[]> {
+    return (await this.#run(
+      ASK,
+      [this.#key('workers'), this.#key('questions')],
+      [JSON.stringify(question), DEAD_AFTER_MS],
+    )) as string[];
+  }
+
+  /** Answers a worker. */
+  async answer(worker: string, answer: object): Promise<void> {
+    const inbox = this.#key(`inbox:${worker}`);
+    await this.#call('xadd', inbox, '*', 'a', JSON.stringify(answer));
+    await this.#call('expire', inbox, INBOX_KEPT_S);
+  }
+
+  /** Says that this worker goes. */
+  async leave(): Promise<void> {
+    await this.#call('zrem', this.#key('workers'), this.#worker);
+  }
+
+  /**
+   * Reads what comes after ids, from another connection than all else: it may block it for `block` ms.
+   *
+   * Rejects when Redis does not answer for much longer than that.
+   */
+  async read(
+    reader: RedisClient,
+    after: Partial<Readonly<Record<StreamName, string>>>,
+    options: { count: number; block?: number },
+  ): Promise<Partial<Record<StreamName, StreamEntry[]>>> {
+    const names = Object.keys(after) as StreamName[];
+    const block = options.block === undefined ? [] : ['block', options.block];
+    const streams = names.map((name) => this.#key(name === 'inbox' ? `inbox:${this.#worker}` : name));
+    const ids = names.map((name) => after[name]!);
+    const answer = (await within(
+      ANSWER_MS + (options.block ?? 0),
+      reader.call('xread', 'count', options.count, ...block, 'streams', ...streams, ...ids),
+      'Redis did not answer',
+    )) as [string, [string, string[] | null][]][] | null;
+    const found: Partial<Record<StreamName, StreamEntry[]>> = {};
+    for (const [key, entries] of answer ?? []) {
+      const name = names.find((_, i) => key.endsWith(streams[i]!))!;
+      found[name] = entries
+        // An entry that was deleted meanwhile has no fields.
+        .filter(([, fields]) => fields !== null)
+        .map(([id, fields]) => ({ id, fields: Object.fromEntries(pairs(fields!)) }));
+    }
+    return found;
+  }
+
+  #key(name: string): string {
+    return `${this.#prefix}:${name}`;
+  }
+
+  #call(command: string, ...args: (string | number)[]): Promise<unknown> {
+    return within(ANSWER_MS, this.#client.call(command, ...args), 'Redis did not answer');
+  }
+
+  async #run(script: string, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+    try {
+      return await this.#call('evalsha', sha(script), keys.length, ...keys, ...args);
+    } catch (error) {
+      if (!(error as Error).message.startsWith('NOSCRIPT')) throw error;
+      return this.#call('eval', script, keys.length, ...keys, ...args);
+    }
+  }
+}
+
+const shas = new Map<string, string>();
+
+/** The name that Redis gives a script. */
+function sha(script: string): string {
+  let name = shas.get(script);
+  if (name === undefined) shas.set(script, (name = createHash('sha1').update(script).digest('hex')));
+  return name;
+}
+
+function pairs(flat: readonly string[]): [string, string][] {
+  const found: [string, string][] = [];
+  for (let i = 0; i < flat.length; i += 2) found.push([flat[i]!, flat[i + 1]!]);
+  return found;
+}

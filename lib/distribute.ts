@@ -1,0 +1,41 @@
+import { hostname } from 'node:os';
+import { RedisBroker } from './broker/redis';
+import type { SseLogger } from './hub';
+import type { SseOptions } from './options';
+import { readRedisConfig, type EggRedisConfig } from './redis';
+
+/** What of an Egg app or agent says which app it is, on which host. */
+interface EggProcess {
+  readonly name: string;
+  readonly baseDir: string;
+  readonly coreLogger: SseLogger;
+}
+
+const MAX_MESSAGES = 100_000;
+// Without a history workers still need some time to read what they are to write.
+const READING_MS = 60_000;
+
+/** The broker of several hosts, if one is configured; `serves`: this process has connections. */
+export function distribute(egg: EggProcess, options: SseOptions, serves: boolean): RedisBroker | undefined {
+  const { redis, history } = options;
+  if (redis === false) return undefined;
+  const { maxMessages = MAX_MESSAGES, ...config } = redis;
+  const app = (egg as unknown as { config: { redis?: EggRedisConfig } }).config;
+  return new RedisBroker(readRedisConfig(config, { baseDir: egg.baseDir, redis: app.redis }), {
+    app: egg.name,
+    host: hostOf(egg),
+    serves,
+    bounds: { count: maxMessages, age: history === false ? READING_MS : history.age },
+    logger: egg.coreLogger,
+  });
+}
+
+/** A host, to Egg, is one master with its agent and workers: the same name in all of them, and after a restart. */
+function hostOf(egg: EggProcess): string {
+  const { options, config } = egg as unknown as {
+    options: { port?: number };
+    config: { cluster?: { listen?: { port?: number; path?: string } } };
+  };
+  const { port, path } = config.cluster?.listen ?? {};
+  return `${hostname()}:${options.port ?? port ?? path ?? ''}`;
+}

@@ -1,0 +1,91 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Redis from 'ioredis';
+import { eventually } from './eventually';
+import { freePort } from './free_port';
+
+/** A Redis server of a test's own, on a free port. */
+export class RedisServer {
+  readonly port: number;
+  readonly #dir: string;
+  readonly #args: readonly string[];
+  #process: ChildProcess | undefined;
+  #admin: Redis | undefined;
+
+  private constructor(port: number, args: readonly string[]) {
+    this.port = port;
+    this.#args = args;
+    this.#dir = mkdtempSync(join(tmpdir(), 'egg-sse-redis-'));
+  }
+
+  /** Starts one, which keeps nothing on disk unless `args` say so. */
+  static async start(args: readonly string[] = []): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), args);
+    await server.restart();
+    return server;
+  }
+
+  get options(): { host: string; port: number } {
+    return { host: '127.0.0.1', port: this.port };
+  }
+
+  /** Commands to it. */
+  get admin(): Redis {
+    this.#admin ??= new Redis({ ...this.options, maxRetriesPerRequest: null, retryStrategy: () => 20 });
+    this.#admin.on('error', () => undefined);
+    return this.#admin;
+  }
+
+  get pid(): number {
+    return this.#process!.pid!;
+  }
+
+  /** Starts it again, on the same port, with what it kept on disk. */
+  async restart(): Promise<void> {
+    const server = spawn(
+      'redis-server',
+      ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--dir', this.#dir, ...this.#args],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    this.#process = server;
+    let printed = '';
+    for (const output of [server.stdout!, server.stderr!]) {
+      output.setEncoding('utf8').on('data', (text: string) => (printed += text));
+    }
+    let failure: Error | undefined;
+    server.once('error', (error) => (failure = error));
+    await eventually(
+      () => printed.includes('Ready to accept connections') || server.exitCode !== null || failure !== undefined,
+      'Redis is ready or has ended',
+    );
+    if (failure !== undefined || server.exitCode !== null)
+      throw new Error(`redis-server did not start:\n${printed}`, { cause: failure });
+  }
+
+  /** Kills it, as a machine does that dies. */
+  async kill(): Promise<void> {
+    const server = this.#process;
+    if (server === undefined || server.exitCode !== null || server.signalCode !== null) return;
+    const exited = once(server, 'exit');
+    server.kill('SIGKILL');
+    await exited;
+  }
+
+  /** Stops it for a while: it lives, but does nothing until it is continued. */
+  pause(): void {
+    process.kill(this.pid, 'SIGSTOP');
+  }
+
+  continue(): void {
+    process.kill(this.pid, 'SIGCONT');
+  }
+
+  async stop(): Promise<void> {
+    this.#admin?.disconnect();
+    await this.kill();
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+}
