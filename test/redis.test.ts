@@ -50,8 +50,14 @@ describe('the connection to Redis', () => {
   it('takes TLS', async () => {
     const port = await freePort();
     await serve(
-      ...['--tls-port', String(port), '--tls-auth-clients', 'no'],
-      ...['--tls-cert-file', join(TLS, 'cert.pem'), '--tls-key-file', join(TLS, 'key.pem')],
+      '--tls-port',
+      String(port),
+      '--tls-auth-clients',
+      'no',
+      '--tls-cert-file',
+      join(TLS, 'cert.pem'),
+      '--tls-key-file',
+      join(TLS, 'key.pem'),
     );
     await carries({ host: 'localhost', port, tls: { ca: readFileSync(join(TLS, 'cert.pem')) } });
   });
