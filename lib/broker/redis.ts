@@ -133,6 +133,8 @@ export class RedisBroker implements Broker {
         this.#logger,
       );
     });
+    // Nobody waits for a process without connections, and the workers start after the agent.
+    if (!this.#serves) return;
     const waited = new AbortController();
     await Promise.race([live, pause(this.#times.start, undefined, { signal: waited.signal }).catch(() => undefined)]);
     waited.abort();

@@ -22,8 +22,8 @@ export class RedisServer {
   }
 
   /** Starts one, which keeps nothing on disk unless `args` say so. */
-  static async start(args: readonly string[] = []): Promise<RedisServer> {
-    const server = new RedisServer(await freePort(), args);
+  static async start(args: readonly string[] = [], port?: number): Promise<RedisServer> {
+    const server = new RedisServer(port ?? (await freePort()), args);
     await server.restart();
     return server;
   }
