@@ -5,10 +5,11 @@ import type { Position } from '../cursor';
 import type { SseLogger } from '../hub';
 import { NO_LOSSES, type Losses } from '../log';
 import { Outbox, type Numbered } from '../outbox';
+import type { LossReason } from '../tail';
 import type { Reach } from '../reach';
 import { connectRedis, whenEnded, type RedisClient, type RedisSettings } from '../redis';
 import { supervise, type Supervision } from '../supervise';
-import { Store, type Place, type StoreBounds, type StreamEntry, type Survey } from './redis/store';
+import { Store, type KeyPlace, type Place, type StoreBounds, type StreamEntry, type Survey } from './redis/store';
 
 /** How long things may take, in ms. */
 export interface RedisTimes {
@@ -336,21 +337,28 @@ export class RedisBroker implements Broker {
   }
 
   /** Passes over what is gone, up to a place of this epoch. */
-  #pass(to: number, { trimmed, evicted, forgotten, lost }: Survey): void {
+  #pass(to: number, { trimmed, evicted, lost, forgotten, latest, unlisted }: Survey): void {
     const { seq: from } = this.#place!;
     if (to <= from) return;
-    const reasonAt = (seq: number): 'evicted' | 'expired' => (seq <= evicted ? 'evicted' : 'expired');
-    // What was not let go of one by one, nobody has noted.
-    const others =
-      trimmed < to
-        ? ({ seq: to, reason: 'lost' } as const)
-        : forgotten > from
-          ? { seq: Math.min(forgotten, to), reason: reasonAt(forgotten) }
-          : undefined;
-    const keys = lost
-      .filter(({ host, seq }) => seq > from && (host === '' || host === this.#host))
-      .map(({ key, seq }) => ({ key, seq: Math.min(seq, to), reason: reasonAt(seq) }));
+    const reasonAt = (seq: number): LossReason => (seq <= evicted ? 'evicted' : 'expired');
+    const keys = this.#concerning(lost, from).map(({ key, seq }) => ({
+      key,
+      seq: Math.min(seq, to),
+      reason: reasonAt(seq),
+    }));
+    let others = forgotten > from ? { seq: Math.min(forgotten, to), reason: reasonAt(forgotten) } : undefined;
+    if (trimmed < to) {
+      // Somebody else took these away: a key with a newer message may have had one among them.
+      const reason: LossReason = 'lost';
+      const noted = Math.max(from, trimmed);
+      keys.push(...this.#concerning(latest, noted).map(({ key, seq }) => ({ key, seq: Math.min(seq, to), reason })));
+      if (unlisted > noted) others = { seq: Math.min(unlisted, to), reason };
+    }
     this.#lose({ keys, others }, to);
+  }
+
+  #concerning(places: readonly KeyPlace[], after: number): KeyPlace[] {
+    return places.filter(({ host, seq }) => seq > after && (host === '' || host === this.#host));
   }
 
   #lose(losses: Losses, to = losses.others?.seq ?? 0): void {
