@@ -8,10 +8,11 @@ import type { Reader } from './log';
 export type SseResponse = ServerResponse | Http2ServerResponse;
 
 /**
- * Why a connection ended: the `client` left; its time was up (`age`); it took nothing for `stallTimeout` (`stalled`);
- * the app closed it (`closed`); the worker is going (`shutdown`); its socket failed (`error`).
+ * Why a connection ended: the `client` left; its time was up (`age`), or that of its grant (`expired`); it took nothing
+ * for `stallTimeout` (`stalled`); the app closed it (`closed`); the worker is going (`shutdown`); its socket failed
+ * (`error`).
  */
-export type CloseReason = 'client' | 'age' | 'stalled' | 'closed' | 'shutdown' | 'error';
+export type CloseReason = 'client' | 'age' | 'expired' | 'stalled' | 'closed' | 'shutdown' | 'error';
 
 /** What a connection tells its hub. */
 export interface ConnectionOwner {
@@ -31,6 +32,12 @@ export class Connection {
   readonly reader: Reader;
   /** ms of the monotonic clock at which its lifetime ends. */
   readonly endsAt: number;
+  /** ms of the monotonic clock at which its grant ends. */
+  readonly expiresAt: number;
+  /** Who it is, if the app's authorizer knows. */
+  readonly user: string | undefined;
+  /** The app's own. */
+  readonly data: unknown;
   /** ms of the monotonic clock when a byte was last written. */
   lastWriteAt: number;
   /** Whether a ping is due. */
@@ -45,7 +52,16 @@ export class Connection {
   constructor(
     response: SseResponse,
     owner: ConnectionOwner,
-    options: { keys: readonly string[]; reader: Reader; now: number; endsAt: number; stallTimeout: number },
+    options: {
+      keys: readonly string[];
+      reader: Reader;
+      now: number;
+      endsAt: number;
+      expiresAt?: number;
+      stallTimeout: number;
+      user?: string | undefined;
+      data?: unknown;
+    },
   ) {
     this.#response = response;
     this.#owner = owner;
@@ -54,6 +70,9 @@ export class Connection {
     this.reader = options.reader;
     this.lastWriteAt = options.now;
     this.endsAt = options.endsAt;
+    this.expiresAt = options.expiresAt ?? Number.POSITIVE_INFINITY;
+    this.user = options.user;
+    this.data = options.data;
     // The app's own timeout for answers is not meant for a stream.
     response.setTimeout(0);
     response.on('drain', () => this.#onDrain());

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
+import type { Admission } from './authorizer';
 import type { History, Message, Question, Replica } from './broker';
 import { Connection, type CloseReason, type SseResponse } from './connection';
 import { toCursor, type Position } from './cursor';
@@ -15,9 +16,9 @@ export const ALL = '@all';
 /** What happens in a worker. */
 export interface SseEvents {
   /** A stream is open. */
-  open: [{ keys: readonly string[]; resumed: boolean }];
+  open: [{ keys: readonly string[]; user: string | undefined; data: unknown; resumed: boolean }];
   /** A stream is over. */
-  close: [{ keys: readonly string[]; reason: CloseReason; openMs: number }];
+  close: [{ keys: readonly string[]; user: string | undefined; data: unknown; reason: CloseReason; openMs: number }];
   /** A message arrived and is on its way to this worker's connections. */
   deliver: [{ keys: readonly string[]; event: string | undefined; id: string | undefined; bytes: number }];
   /** A client was told that something is lost. */
@@ -45,7 +46,7 @@ export interface SseLogger {
 }
 
 /** Who wants to join, and from where. */
-export interface Joining {
+export interface Joining extends Partial<Omit<Admission, 'keys'>> {
   readonly keys: readonly string[];
   readonly lastEventId?: string | undefined;
 }
@@ -132,9 +133,10 @@ export class Hub implements Replica {
    *
    * The caller has checked `full` and `draining` in this same turn.
    */
-  open(response: SseResponse, { keys, lastEventId }: Joining): Connection {
+  open(response: SseResponse, joining: Joining): Connection {
+    const { keys, lastEventId, user, groups = [], data, expiresAt = Number.POSITIVE_INFINITY } = joining;
     const now = performance.now();
-    const held = this.#holdKeys([ALL, ...keys]);
+    const held = this.#holdKeys(heldBy(joining));
     const { reader, gaps } = this.#readerOf(held, lastEventId);
     const { retry, maxAge, stallTimeout, pingInterval } = this.#options;
     const connection = new Connection(response, this.#owner, {
@@ -142,7 +144,10 @@ export class Hub implements Replica {
       reader,
       now,
       endsAt: now + maxAge * (0.8 + 0.2 * Math.random()),
+      expiresAt: now + expiresAt - Date.now(),
       stallTimeout,
+      user,
+      data,
     });
     this.#connections.set(connection, now);
     for (const key of held) this.#enter(key, connection);
@@ -150,7 +155,7 @@ export class Hub implements Replica {
     const cursor = reader.seated ? this.log.cursorAt(reader) : undefined;
     // A client that drops before it has a place, or between hello and gap, must be where it was: it keeps its id.
     const unsettled = lastEventId !== undefined && (gaps.length > 0 || !reader.seated) && isFieldSafe(lastEventId);
-    const hello = { keys, cursor, pingInterval };
+    const hello = { keys, user, groups: groups.length > 0 ? groups : undefined, cursor, pingInterval };
     const frames = [
       encodeOwn('hello', hello, { retry, id: unsettled ? lastEventId : cursor }),
       ...toFrames(gaps, cursor),
@@ -158,7 +163,7 @@ export class Hub implements Replica {
     connection.write(Buffer.concat(frames), now);
     for (const gap of gaps) this.emit('gap', gap);
     if (reader.position !== this.log.head) this.#pump.wake(connection);
-    this.emit('open', { keys, resumed: lastEventId !== undefined });
+    this.emit('open', { keys, user, data, resumed: lastEventId !== undefined });
     return connection;
   }
 
@@ -216,8 +221,8 @@ export class Hub implements Replica {
   }
 
   /** Whether a client's last event id says where it was. */
-  knows(lastEventId: string, keys: readonly string[]): boolean {
-    return this.log.knows(lastEventId, [ALL, ...keys]);
+  knows(lastEventId: string, joining: Joining): boolean {
+    return this.log.knows(lastEventId, heldBy(joining));
   }
 
   /** Appends a message to the log, for the pump to write. Never throws. */
@@ -293,7 +298,8 @@ export class Hub implements Replica {
     this.#unseated.delete(connection);
     for (const key of connection.reader.keys) this.#exit(key, connection);
     this.#releaseKeys(connection.reader.keys);
-    this.emit('close', { keys: connection.keys, reason, openMs: performance.now() - openedAt });
+    const { keys, user, data } = connection;
+    this.emit('close', { keys, user, data, reason, openMs: performance.now() - openedAt });
   }
 
   #enter(key: string, connection: Connection): void {
@@ -327,7 +333,9 @@ export class Hub implements Replica {
     const now = performance.now();
     const { pingInterval } = this.#options;
     for (const connection of this.#connections.keys()) {
-      if (now >= connection.endsAt) {
+      if (now >= connection.expiresAt) {
+        connection.close('expired');
+      } else if (now >= connection.endsAt) {
         connection.close('age');
       } else if (pingInterval > 0 && now - connection.lastWriteAt >= pingInterval && connection.writable) {
         connection.pingDue = true;
@@ -336,6 +344,10 @@ export class Hub implements Replica {
     }
     this.log.expire();
   }
+}
+
+function heldBy({ keys, ownKeys = [] }: Joining): string[] {
+  return [ALL, ...ownKeys, ...keys];
 }
 
 function signatureOf(keys: readonly string[]): string {

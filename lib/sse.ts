@@ -1,3 +1,4 @@
+import { Authorizer, type Authorize } from './authorizer';
 import type { Broker, Draft } from './broker';
 import { toCursor } from './cursor';
 import { Endpoint } from './endpoint';
@@ -37,6 +38,7 @@ export class Sse {
   /** @internal Answers the requests for streams. */
   readonly endpoint: Endpoint;
   readonly #hub: Hub;
+  readonly #authorizer: Authorizer;
   readonly #broker: Broker;
   readonly #causeOf: () => Cause;
   readonly #logger: SseLogger;
@@ -53,7 +55,8 @@ export class Sse {
   }) {
     this.#hub = new Hub(parts.options, parts.logger);
     this.#broker = parts.broker;
-    this.endpoint = new Endpoint(this.#hub, parts.options, () => this.#broker.catchUp());
+    this.#authorizer = new Authorizer(parts.options, parts.logger);
+    this.endpoint = new Endpoint(this.#hub, parts.options, this.#authorizer, () => this.#broker.catchUp());
     this.#isAlone = parts.isAlone;
     this.#causeOf = parts.causeOf;
     this.#logger = parts.logger;
@@ -85,6 +88,17 @@ export class Sse {
   /** Sends a message to every connection; otherwise like `publish`. */
   publishAll(message: SseMessage, options?: PublishOptions): Promise<Receipt> {
     return this.#publish(() => [ALL], message, options);
+  }
+
+  /**
+   * Says who may hear what: called for each stream before it opens, with Egg's `ctx` and the keys that are asked for.
+   *
+   * It returns a `Grant`, or throws: an error with a `status`, as `ctx.throw(403)` makes, answers the request with it.
+   * Called once, at boot; without it everybody gets the keys they ask for.
+   */
+  authorize(authorize: Authorize): this {
+    this.#authorizer.use(authorize);
+    return this;
   }
 
   /** Connections of this worker that hold a key, now; without a key, all of them. */

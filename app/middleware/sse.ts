@@ -17,5 +17,5 @@ export default (options: { path: string }, app: Application) =>
     ctx.onerror = (error: NodeJS.ErrnoException) => {
       if (!HANG_UPS.has(error?.code ?? '')) onerror.call(ctx, error);
     };
-    await app.sse.endpoint.serve(ctx.req, ctx.res);
+    await app.sse.endpoint.serve(ctx.req, ctx.res, ctx);
   };

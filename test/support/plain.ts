@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { after } from 'node:test';
+import { inspect } from 'node:util';
 import config from '../../config/config.default';
 import { MemoryBroker } from '../../lib/broker/memory';
 import { REQUEST } from '../../lib/cause';
@@ -26,7 +27,8 @@ export function optionsWith(overrides: Partial<Record<keyof SseOptions, unknown>
 /** Starts one. */
 export async function startPlain(overrides: Partial<Record<keyof SseOptions, unknown>> = {}): Promise<PlainServer> {
   const logged: string[] = [];
-  const log = (message: string | Error): void => void logged.push(String((message as Error).stack ?? message));
+  const log = (message: string | Error): void =>
+    void logged.push(typeof message === 'string' ? message : inspect(message));
   const options = optionsWith(overrides);
   const sse = new Sse({
     options,
