@@ -74,7 +74,7 @@ export class Authorizer {
    * Throws `SseError`: `ERR_SSE_REFUSED` with the status that the authorizer threw, or `ERR_SSE_AUTHORIZE` with 500 when
    * it failed by itself and 503 when it took too long; what went wrong inside is logged, and not told.
    */
-  async admit(ctx: AuthorizeContext, asked: { readonly keys: readonly string[] }): Promise<Admission> {
+  async admit(ctx: () => Promise<object>, asked: { readonly keys: readonly string[] }): Promise<Admission> {
     if (this.#authorize === undefined) return ANYBODY(asked.keys);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
@@ -91,10 +91,10 @@ export class Authorizer {
 
   async #ask(
     authorize: Authorize,
-    ctx: AuthorizeContext,
+    ctx: () => Promise<object>,
     asked: { readonly keys: readonly string[] },
   ): Promise<Admission> {
-    const grant: unknown = await authorize(ctx, { keys: [...asked.keys] });
+    const grant: unknown = await authorize((await ctx()) as AuthorizeContext, { keys: [...asked.keys] });
     const { keys = asked.keys, user: id, groups = [], expiresAt, data } = checkGrant(grant);
     const endsAt = expiresAt === undefined ? Number.POSITIVE_INFINITY : Number(expiresAt);
     if (endsAt <= Date.now()) {

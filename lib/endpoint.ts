@@ -1,4 +1,4 @@
-import type { AuthorizeContext, Authorizer } from './authorizer';
+import type { Authorizer } from './authorizer';
 import { SseError } from './error';
 import { encodeOwn } from './event';
 import type { Hub } from './hub';
@@ -53,7 +53,11 @@ export class Endpoint {
     try {
       const asked = readRequest(request, this.#options);
       const { lastEventId } = asked;
-      const joining = { ...(await this.#authorizer.admit(ctx as AuthorizeContext, asked)), lastEventId };
+      const joining = {
+        ...(await this.#authorizer.admit(async () => ctx, asked)),
+        asked: asked.keys,
+        lastEventId,
+      };
       // Its client may have heard of more, on another worker, than has arrived here.
       if (lastEventId !== undefined && !this.#hub.knows(lastEventId, joining)) await this.#catchUp();
       // The client may have left meanwhile.

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
-import type { Broker, Draft, Poll, Question, Replica } from '../broker';
+import type { Act, Broker, Draft, Poll, Question, Replica } from '../broker';
 import type { Position } from '../cursor';
 import type { SseLogger } from '../hub';
 import { NO_LOSSES, type Losses } from '../log';
@@ -290,13 +290,14 @@ export class RedisBroker implements Broker {
     const place = toPlace(id);
     await this.#advance(store, place);
     this.#place = place;
-    const { n: nonce = '', b: body, k, e: event, i: ownId, h: host = '', w } = fields;
+    const { n: nonce = '', b: body, k, e: event, i: ownId, h: host = '', a, w } = fields;
     const position = toPosition(place);
     const keys = k === undefined ? [] : (JSON.parse(k) as string[]);
     this.#recent.push({ seq: place.seq, host, keys });
     if (this.#recent.length > 2 * WITNESSED) this.#recent.splice(0, WITNESSED);
     if (body !== undefined && (host === '' || host === this.#host)) {
-      this.#replica!.deliver({ keys, body, event, id: ownId, nonce, position });
+      const act = a === undefined ? undefined : (JSON.parse(a) as Act);
+      this.#replica!.deliver({ keys, body, event, id: ownId, nonce, act, position });
     } else {
       this.#replica!.arrive(position);
     }

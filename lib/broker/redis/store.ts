@@ -97,6 +97,7 @@ export class Store {
       draft.event ?? '',
       draft.id ?? '',
       hostOf(draft),
+      draft.act === undefined ? '' : JSON.stringify(draft.act),
     ]);
     const done = await this.#run(
       APPEND,
