@@ -63,6 +63,21 @@ const sse: SseOptions = {
    * A client that vanished without a word is held by the kernel for up to 15 minutes; only this bounds it.
    */
   maxAge: 30 * 60_000,
+
+  /** What publishes by itself what reaches the agent from elsewhere, once per host: `{ messenger: { action: key } }`. */
+  bridges: {},
+
+  /** `POST {path}`, for services that are not Egg. Off until it has a secret; `false` is off as well. */
+  publisher: {
+    /** What they send as `Authorization: Bearer …`: at least 16 characters, nobody should guess it. A list while one takes over from another. */
+    secret: null,
+    /** Keys it may publish to, or beginnings of keys with a `*` behind. `null`: all of them, and everyone. */
+    keys: null,
+    /** Bytes of a request's body. It is held in memory until it is published. */
+    maxBytes: 100 * 1024,
+    /** ms a request's body may take to arrive. */
+    timeout: 10_000,
+  },
 };
 
 export default { sse };

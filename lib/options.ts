@@ -1,4 +1,6 @@
-import { SseError, show } from './error';
+import { checkBridges, checkPublisher, type SseBridges, type SsePublisher } from './bridge_options';
+import { check, integer, isObject, MAX_MS, wrong, type Check } from './check';
+import { show } from './error';
 
 /** `config.sse`. Defaults, units and reasons stand in `config/config.default.ts`. */
 export interface SseOptions {
@@ -14,10 +16,15 @@ export interface SseOptions {
   maxUnsentBytes: number;
   stallTimeout: number;
   maxAge: number;
+  bridges: SseBridges;
+  publisher: SsePublisher | false;
 }
 
-/** `config.sse` as an app writes it: `history` may name some of its bounds. */
-export type SseConfig = Omit<SseOptions, 'history'> & { history: Partial<SseHistory> | false };
+/** `config.sse` as an app writes it: `history` and `publisher` may name some of what they hold. */
+export type SseConfig = Omit<SseOptions, 'history' | 'publisher'> & {
+  history: Partial<SseHistory> | false;
+  publisher: Partial<SsePublisher> | false;
+};
 
 /** The three bounds of what is kept; whichever is reached first lets go of the oldest message. */
 export interface SseHistory {
@@ -29,13 +36,9 @@ export interface SseHistory {
   bytes: number;
 }
 
-// Timers of Node hold 31 bits of ms and fire at once beyond.
-const MAX_MS = 2 ** 31 - 1;
 // RFC 9110 5.6.2 (token) and 5.5 (field value).
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
-
-type Check = (value: unknown) => string | undefined;
 
 const CHECKS: { [name in keyof SseOptions]: Check } = {
   path: (value) =>
@@ -53,6 +56,8 @@ const CHECKS: { [name in keyof SseOptions]: Check } = {
   maxUnsentBytes: integer(1, 2 ** 31, 'bytes per connection'),
   stallTimeout: integer(1, MAX_MS, 'ms'),
   maxAge: integer(1, MAX_MS, 'ms'),
+  bridges: (value) => (isObject(value) ? undefined : '{ messenger }'),
+  publisher: (value) => (value === false || isObject(value) ? undefined : '{ secret, … } or false'),
 };
 
 const HISTORY_CHECKS: { [name in keyof SseHistory]: Check } = {
@@ -71,10 +76,12 @@ const IGNORED = new Set(['enable', 'match', 'ignore', 'cacheKey']);
  */
 export function checkOptions(config: unknown): SseOptions {
   if (!isObject(config)) throw wrong('config.sse', config, 'an object of options');
-  const known = check('config.sse', config, CHECKS) as unknown as SseOptions;
+  const known = check('config.sse', config, CHECKS, IGNORED) as unknown as SseOptions;
   if (known.history !== false) {
     known.history = check('config.sse.history', known.history, HISTORY_CHECKS) as unknown as SseHistory;
   }
+  known.bridges = checkBridges('config.sse.bridges', known.bridges);
+  if (known.publisher !== false) known.publisher = checkPublisher('config.sse.publisher', known.publisher);
   known.headers = mergeHeaders(known.headers);
   return known;
 }
@@ -84,37 +91,6 @@ function mergeHeaders(headers: SseOptions['headers']): SseOptions['headers'] {
   const names = new Map<string, [string, string | null]>();
   for (const entry of Object.entries(headers)) names.set(entry[0].toLowerCase(), entry);
   return Object.fromEntries(names.values());
-}
-
-function check(path: string, given: object, checks: Record<string, Check>): Record<string, unknown> {
-  const values = given as Record<string, unknown>;
-  const names = Object.keys(checks);
-  for (const name of Object.keys(values)) {
-    if (!names.includes(name) && !IGNORED.has(name)) {
-      throw new SseError(
-        'ERR_SSE_CONFIG',
-        `${path}.${name} is not an option of egg-sse; there are ${names.join(', ')}`,
-      );
-    }
-  }
-  const known: Record<string, unknown> = {};
-  for (const [name, complaint] of Object.entries(checks)) {
-    const expected = complaint(values[name]);
-    if (expected !== undefined) throw wrong(`${path}.${name}`, values[name], expected);
-    known[name] = values[name];
-  }
-  return known;
-}
-
-function wrong(name: string, value: unknown, expected: string): SseError {
-  return new SseError('ERR_SSE_CONFIG', `${name} is ${show(value)}; it must be ${expected}`);
-}
-
-function integer(min: number, max: number, unit: string): Check {
-  return (value) =>
-    Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max
-      ? undefined
-      : `an integer from ${min} to ${max}, in ${unit}`;
 }
 
 function checkHeaders(value: unknown): string | undefined {
@@ -129,8 +105,4 @@ function checkHeaders(value: unknown): string | undefined {
     }
   }
   return undefined;
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
