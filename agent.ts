@@ -1,4 +1,7 @@
 import type { Agent, IBoot } from 'egg';
+import { Arbiter } from './lib/bridge/arbiter';
+import type { ToArbiter, ToLeases } from './lib/bridge/host_lease';
+import { MessengerBridge } from './lib/bridge/messenger';
 import { Sequencer } from './lib/broker/sequencer';
 import { AGENT } from './lib/cause';
 import { openChannel, pidOf, type ToAgent, type ToWorkers } from './lib/channel';
@@ -15,6 +18,8 @@ interface Sender {
 export default class SseAgentBoot implements IBoot {
   readonly #agent: Agent;
   #local: LocalAgent | undefined;
+  #messengerBridge: MessengerBridge | undefined;
+  #arbiter: Arbiter | undefined;
 
   constructor(agent: Agent) {
     this.#agent = agent;
@@ -26,13 +31,13 @@ export default class SseAgentBoot implements IBoot {
     let localApp: Parameters<LocalAgent['attach']>[0] | undefined;
     let isStarted = false;
     messenger.once('egg-ready', () => (isStarted = true));
-    const channel = openChannel<ToWorkers, ToAgent>(messenger, (name, data, worker) => {
+    const send = (name: string, data: unknown, worker?: string): void => {
       if (localApp !== undefined) sendLocally(localApp, name, data);
       else if (isStarted && worker !== undefined) messenger.sendTo(Number(pidOf(worker)), name, data);
       // Until the whole app is started, Egg warns of every sendTo and sendToApp, but workers need the order to start.
       else (messenger as unknown as Sender).send(name, data, 'app');
-    });
-    const sequencer = new Sequencer(channel);
+    };
+    const sequencer = new Sequencer(openChannel<ToWorkers, ToAgent>(messenger, send));
     messenger.on('egg-pids', (pids: readonly number[]) => sequencer.listening(pids));
     this.#local = {
       messenger,
@@ -42,13 +47,18 @@ export default class SseAgentBoot implements IBoot {
       },
     };
     localAgents.set(agent.baseDir, this.#local);
+    const options = checkOptions(agent.config.sse);
     agent.sse = new Sse({
-      options: checkOptions(agent.config.sse),
+      options,
       broker: sequencer,
       isAlone: false,
       causeOf: () => AGENT,
       logger: agent.coreLogger,
     });
+    this.#messengerBridge = new MessengerBridge(messenger, agent.sse, agent.coreLogger);
+    this.#messengerBridge.start(options.bridges.messenger);
+    this.#arbiter = new Arbiter(openChannel<ToLeases, ToArbiter>(messenger, send), agent.sse);
+    this.#arbiter.start();
   }
 
   async didLoad(): Promise<void> {
@@ -57,6 +67,8 @@ export default class SseAgentBoot implements IBoot {
 
   async beforeClose(): Promise<void> {
     if (localAgents.get(this.#agent.baseDir) === this.#local) localAgents.delete(this.#agent.baseDir);
+    this.#messengerBridge?.stop();
+    this.#arbiter?.stop();
     await this.#agent.sse.stop();
   }
 }

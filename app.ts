@@ -1,4 +1,6 @@
 import type { Application, IBoot } from 'egg';
+import { HostLease, type ToArbiter, type ToLeases } from './lib/bridge/host_lease';
+import { setLease } from './lib/bridge/schedule';
 import { MessengerBroker } from './lib/broker/messenger';
 import { mark, markOf, WORKER } from './lib/cause';
 import { openChannel, type ToAgent, type ToWorkers } from './lib/channel';
@@ -10,6 +12,7 @@ import { Sse } from './lib/sse';
 /** The plugin in an app worker: ready before the worker listens, gone before Egg kills it. */
 export default class SseAppBoot implements IBoot {
   readonly #app: Application;
+  #lease: HostLease | undefined;
 
   constructor(app: Application) {
     this.#app = app;
@@ -22,17 +25,19 @@ export default class SseAppBoot implements IBoot {
     app.config.coreMiddleware.unshift('sseDoor');
     const localAgent = localAgents.get(app.baseDir);
     localAgent?.attach(app.messenger);
-    const channel = openChannel<ToAgent, ToWorkers>(app.messenger, (name, data) => {
+    const send = (name: string, data: unknown): void => {
       if (localAgent === undefined) app.messenger.sendToAgent(name, data);
       else sendLocally(localAgent.messenger, name, data);
-    });
+    };
     app.sse = new Sse({
       options,
-      broker: new MessengerBroker(channel),
+      broker: new MessengerBroker(openChannel<ToAgent, ToWorkers>(app.messenger, send)),
       isAlone: localAgent !== undefined || workersOf(app) === 1,
       causeOf: () => currentCause(app) ?? WORKER,
       logger: app.coreLogger,
     });
+    this.#lease = new HostLease(openChannel<ToArbiter, ToLeases>(app.messenger, send));
+    setLease(app, this.#lease);
     inheritCause(app);
     // A worker that dies of an uncaughtException is cut off from the master first and then keeps its sockets for 30 s,
     // deaf: its clients must go to a living one. Egg's beforeClose does not run then.
@@ -41,10 +46,12 @@ export default class SseAppBoot implements IBoot {
 
   async didLoad(): Promise<void> {
     await this.#app.sse.start();
+    this.#lease?.start();
   }
 
   async beforeClose(): Promise<void> {
     process.off('disconnect', this.#stop);
+    this.#lease?.stop();
     await this.#app.sse.stop();
   }
 

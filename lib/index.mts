@@ -2,20 +2,27 @@
 import type { SseConfig } from './options.js';
 import type { Sse } from './sse.js';
 
-export { SseError } from './index.js';
+export { SseError, sseSchedule } from './index.js';
 export type {
   CloseReason,
   PublishOptions,
   Reach,
   Receipt,
   Sse,
+  SseBridges,
   SseConfig,
   SseEvent,
   SseEvents,
   SseHistory,
   SseMessage,
+  SseMessengerRoute,
   SseOptions,
+  SsePublisher,
+  SseSchedule,
+  SseScheduleContext,
+  SseScheduleOptions,
   SseStats,
+  SseTarget,
   Total,
 } from './index.js';
 

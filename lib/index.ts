@@ -1,6 +1,9 @@
 import type { SseConfig } from './options';
 import type { Sse } from './sse';
 
+export { sseSchedule } from './bridge/schedule';
+export type { SseSchedule, SseScheduleContext, SseScheduleOptions } from './bridge/schedule';
+export type { SseBridges, SseMessengerRoute, SsePublisher, SseTarget } from './bridge_options';
 export { SseError } from './error';
 export type { SseEvent, SseMessage } from './event';
 export type { SseEvents, SseStats } from './hub';
