@@ -1,8 +1,17 @@
 // The ESM face: Egg 4 has a second set of declarations for ESM, which only a .d.mts can add to.
+import type { Context } from 'egg';
+import { sseSchedule as makeSchedule } from './bridge/schedule.js';
 import type { SseConfig } from './options.js';
 import type { Sse } from './sse.js';
 
-export { SseError, sseSchedule } from './index.js';
+/**
+ * Makes an Egg schedule of a function that loads something: one worker of the host runs it, and all clients of the host
+ * get the result whenever it has changed.
+ *
+ * Throws `SseError` `ERR_SSE_CONFIG` for an option that is wrong, so that the app does not start.
+ */
+export const sseSchedule = makeSchedule<Context>;
+export { SseError } from './index.js';
 export type {
   CloseReason,
   PublishOptions,
@@ -19,7 +28,6 @@ export type {
   SseOptions,
   SsePublisher,
   SseSchedule,
-  SseScheduleContext,
   SseScheduleOptions,
   SseStats,
   SseTarget,

@@ -17,7 +17,7 @@ interface EggScheduleOptions {
 }
 
 /** What `sseSchedule` makes a schedule of. */
-export interface SseScheduleOptions<C = SseScheduleContext> extends EggScheduleOptions, SseTarget {
+export interface SseScheduleOptions<C> extends EggScheduleOptions, SseTarget {
   /** ms, or a text such as `5s`. */
   interval?: number | string;
   /** Instead of `interval`. */
@@ -29,7 +29,7 @@ export interface SseScheduleOptions<C = SseScheduleContext> extends EggScheduleO
 }
 
 /** What Egg wants a file of `app/schedule` to export. */
-export interface SseSchedule<C = SseScheduleContext> {
+export interface SseSchedule<C> {
   readonly schedule: {
     readonly type: 'worker';
     readonly interval?: number | string;
@@ -39,7 +39,7 @@ export interface SseSchedule<C = SseScheduleContext> {
 }
 
 /** What is needed of Egg's context. */
-export interface SseScheduleContext {
+interface ScheduleContext {
   readonly app: object;
   readonly query: object;
 }
@@ -109,7 +109,7 @@ const CHECKS = {
  *
  * Throws `SseError` `ERR_SSE_CONFIG` for an option that is wrong, so that the app does not start.
  */
-export function sseSchedule<C = SseScheduleContext>(options: SseScheduleOptions<C>): SseSchedule<C> {
+export function sseSchedule<C>(options: SseScheduleOptions<C>): SseSchedule<C> {
   if (!isObject(options))
     throw new SseError('ERR_SSE_CONFIG', 'sseSchedule needs an object, { interval | cron, key, load }');
   const { key, all, event, load, ...times } = check('sseSchedule', options, CHECKS) as unknown as SseScheduleOptions<C>;
@@ -127,7 +127,7 @@ export function sseSchedule<C = SseScheduleContext>(options: SseScheduleOptions<
   return {
     schedule: { type: 'worker', ...times },
     async task(ctx) {
-      const { app, query } = ctx as SseScheduleContext;
+      const { app, query } = ctx as ScheduleContext;
       const lease = (app as { [LEASE]?: Lease })[LEASE];
       if (lease === undefined) {
         throw new SseError('ERR_SSE_CONFIG', 'the app has no plugin egg-sse; enable it in config/plugin');

@@ -36,8 +36,8 @@ class Host {
       for (const worker of this.#workers) this.#pass(worker, name, data);
     });
     new Arbiter(channel, {
-      publish: (_key, message) => publish(message) as never,
-      publishAll: (message) => publish(message) as never,
+      publish: (_key, message) => publish(message),
+      publishAll: (message) => publish(message),
     }).start();
   }
 
@@ -311,7 +311,7 @@ describe('sseSchedule', () => {
   for (const [name, options, text] of wrong) {
     it(`refuses ${name} when it is called, which is when the app starts`, () => {
       assert.throws(
-        () => sseSchedule(options as SseScheduleOptions),
+        () => sseSchedule(options as Options),
         (error) => error instanceof SseError && error.code === 'ERR_SSE_CONFIG' && text.test(error.message),
       );
     });
