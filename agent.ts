@@ -58,11 +58,11 @@ export default class SseAgentBoot implements IBoot {
     this.#messengerBridge = new MessengerBridge(messenger, agent.sse, agent.coreLogger);
     this.#messengerBridge.start(options.bridges.messenger);
     this.#arbiter = new Arbiter(openChannel<ToLeases, ToArbiter>(messenger, send), agent.sse);
-    this.#arbiter.start();
   }
 
   async didLoad(): Promise<void> {
     await this.#agent.sse.start();
+    this.#arbiter?.start();
   }
 
   async beforeClose(): Promise<void> {

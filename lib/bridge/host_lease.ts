@@ -42,15 +42,16 @@ const TIMES: HostLeaseTimes = { again: 1_000, publish: 20_000 };
 export class HostLease implements Lease {
   readonly #channel: Channel<ToArbiter, ToLeases>;
   readonly #times: HostLeaseTimes;
+  /** With its pid, which is where the agent sends to. */
   readonly #worker: string;
   readonly #published = new Published();
   readonly #offers = new Map<number, (error?: SseError) => void>();
   #number = 0;
 
-  constructor(channel: Channel<ToArbiter, ToLeases>, options: { pid?: number; times?: Partial<HostLeaseTimes> } = {}) {
+  constructor(channel: Channel<ToArbiter, ToLeases>, times: Partial<HostLeaseTimes> = {}) {
     this.#channel = channel;
-    this.#times = { ...TIMES, ...options.times };
-    this.#worker = `${options.pid ?? process.pid}-${randomBytes(4).toString('hex')}`;
+    this.#times = { ...TIMES, ...times };
+    this.#worker = `${process.pid}-${randomBytes(4).toString('hex')}`;
   }
 
   /** Learns what was published last. */

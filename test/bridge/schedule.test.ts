@@ -52,7 +52,7 @@ class Host {
     const channel = openChannel<ToArbiter, ToLeases>(arrivals, (name, data) => {
       if (this.#agent !== undefined) this.#pass(this.#agent, name, data);
     });
-    const lease = new HostLease(channel, { times: { again: 20, ...times } });
+    const lease = new HostLease(channel, { again: 20, ...times });
     this.#leases.push(lease);
     lease.start();
     const app = {};
