@@ -1,4 +1,5 @@
 import type { Authorizer } from './authorizer';
+import { isOn } from './bridge_options';
 import { SseError } from './error';
 import { encodeOwn } from './event';
 import type { Hub } from './hub';
@@ -121,7 +122,7 @@ export class Endpoint {
     response.setHeader('Content-Type', 'application/json; charset=utf-8');
     response.setHeader('Content-Length', body.length);
     response.setHeader('Cache-Control', 'no-store');
-    if (status === 405) response.setHeader('Allow', 'GET, HEAD');
+    if (status === 405) response.setHeader('Allow', isOn(this.#options.publisher) ? 'GET, HEAD, POST' : 'GET, HEAD');
     if (status === 503) response.setHeader('Retry-After', Math.max(1, Math.ceil(spread(this.#options.retry) / 1_000)));
     response.writeHead(status);
     response.end(body);
@@ -130,7 +131,7 @@ export class Endpoint {
 }
 
 /** Whether nothing can be answered any more. */
-function isOver(response: SseResponse): boolean {
+export function isOver(response: SseResponse): boolean {
   const { destroyed } = 'stream' in response ? response.stream : response;
   return destroyed || response.headersSent;
 }

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { after } from 'node:test';
 import { inspect } from 'node:util';
 import config from '../../config/config.default';
+import { Publisher } from '../../lib/bridge/publisher';
 import { MemoryBroker } from '../../lib/broker/memory';
 import { REQUEST } from '../../lib/cause';
 import { checkOptions, type SseOptions } from '../../lib/options';
@@ -38,8 +39,10 @@ export async function startPlain(overrides: Partial<Record<keyof SseOptions, unk
     logger: { info: log, warn: log, error: log },
   });
   await sse.start();
+  const publisher = Publisher.of(sse, options.publisher);
   const server = createServer((request, response) => {
-    if (!sse.endpoint.refuseMethod(request, response)) void sse.endpoint.serve(request, response);
+    if (publisher !== undefined && request.method === 'POST') void publisher.serve(request, response);
+    else if (!sse.endpoint.refuseMethod(request, response)) void sse.endpoint.serve(request, response);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
