@@ -93,6 +93,21 @@ const sse: SseOptions = {
     /** ms a request's body may take to arrive. */
     timeout: 10_000,
   },
+
+  /**
+   * Keys whose messages wait until a connection that holds the key has taken them. Off until it has keys; `false` is off
+   * as well.
+   */
+  mailbox: {
+    /** Keys, or beginnings of keys with a `*` behind: `@user:*` is every user. Meant for keys of one person each: whoever comes first takes the mail. */
+    keys: [],
+    /** ms a message waits: a week, so that who was on holiday or at home with a cold still gets it. */
+    age: 7 * 24 * 60 * 60_000,
+    /** Messages that wait per mailbox, so that one that nobody empties does not push out the others. */
+    count: 1_000,
+    /** Bytes per worker of what waits, over all mailboxes, besides the history. */
+    bytes: 32 * 1024 * 1024,
+  },
 };
 
 export default { sse };

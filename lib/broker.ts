@@ -1,5 +1,5 @@
 import type { Position } from './cursor';
-import type { Losses } from './log';
+import type { Losses, Mail } from './log';
 import type { Reach } from './reach';
 
 /**
@@ -10,7 +10,13 @@ export type Act =
   /** End the connections that hold one of the keys. */
   | { readonly do: 'disconnect'; readonly keys: readonly string[]; readonly reason: string }
   /** Ask the app's authorizer again about the connections that hold one of the keys. */
-  | { readonly do: 'reauthorize'; readonly keys: readonly string[] };
+  | { readonly do: 'reauthorize'; readonly keys: readonly string[] }
+  /** Wait no longer with messages that were taken from mailboxes, nor to tell what was lost of them. */
+  | {
+      readonly do: 'take';
+      readonly taken: readonly { readonly key: string; readonly cursors: readonly string[] }[];
+      readonly told: readonly { readonly key: string; readonly cursor: string }[];
+    };
 
 /** A message on its way into the order. Plain JSON: it crosses processes. */
 export interface Draft {
@@ -33,6 +39,8 @@ export interface Message extends Omit<Draft, 'reach'> {
   readonly position?: Position;
   /** What its publisher knows it by, until it hears of it. */
   readonly nonce?: string;
+  /** ms since it was published, of a message that waits in a mailbox and is handed on. */
+  readonly age?: number;
 }
 
 /** The order so far, as one process hands it to another. */
@@ -43,6 +51,8 @@ export interface History {
   readonly losses: Losses;
   /** What is kept, in order. */
   readonly messages: Iterable<Message>;
+  /** What of it waits in mailboxes. */
+  readonly mail: Mail;
 }
 
 /** A process's copy of the order, which its broker fills. */
@@ -53,6 +63,8 @@ export interface Replica {
   join(epoch: string, losses: Losses): void;
   /** Takes the next message. Never throws. */
   deliver(message: Message): void;
+  /** Says what waits in mailboxes: of what it was handed, the rest was taken. */
+  sort(mail: Mail): void;
   /** Says that everything up to a place has been delivered or is lost. */
   arrive(position: Position): void;
   /** Says whether it follows the order, or has lost sight of it for a while. */

@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import type { Draft, History, Message, Poll, Question } from './broker';
-import type { Losses } from './log';
+import type { Losses, Mail } from './log';
 import type { Numbered } from './outbox';
 
 /** What an app worker says to the agent. `worker` is its name, which no other process ever has. */
@@ -54,6 +54,8 @@ export interface HistoryPart {
   /** Of the first part. */
   readonly losses: Losses | undefined;
   readonly messages: readonly PlacedMessage[];
+  /** Of the last part. */
+  readonly mail: Mail | undefined;
   readonly last: boolean;
 }
 
@@ -107,7 +109,7 @@ export function pidOf(worker: string): string {
 const PART_LENGTH = 512 * 1024;
 
 /** Cuts a history into parts, at least one. */
-export function toParts({ position: { epoch, seq }, losses, messages }: History): HistoryPart[] {
+export function toParts({ position: { epoch, seq }, losses, messages, mail }: History): HistoryPart[] {
   const parts: PlacedMessage[][] = [[]];
   let length = 0;
   for (const { position, ...message } of messages) {
@@ -123,6 +125,7 @@ export function toParts({ position: { epoch, seq }, losses, messages }: History)
     seq,
     losses: i === 0 ? losses : undefined,
     messages: part,
+    mail: i === parts.length - 1 ? mail : undefined,
     last: i === parts.length - 1,
   }));
 }

@@ -26,6 +26,21 @@ export function parseCursor(text: string): Position | undefined {
   return Number.isSafeInteger(seq) ? { epoch: match[1]!, seq } : undefined;
 }
 
+/**
+ * The place of a client that is still reading its mail, from before it came: where it is with everything else, and where
+ * with its mail.
+ */
+export function toMailCursor(cursor: string, mail: string): string {
+  return `${cursor}~${mail}`;
+}
+
+/** Reads what `toMailCursor` wrote; `undefined` for anything else. */
+export function parseMailCursor(text: string): { cursor: string; mail: Position } | undefined {
+  const [cursor = '', last = '', ...rest] = text.split('~');
+  const mail = parseCursor(last);
+  return mail === undefined || rest.length > 0 || parseCursor(cursor) === undefined ? undefined : { cursor, mail };
+}
+
 /** A new epoch's name: random, so that two lives of the order never share one. */
 export function newEpoch(): string {
   return Array.from({ length: EPOCH_LENGTH }, () => randomInt(36).toString(36)).join('');

@@ -59,8 +59,9 @@ export class Endpoint {
         asked: asked.keys,
         lastEventId,
       };
-      // Its client may have heard of more, on another worker, than has arrived here.
-      if (lastEventId !== undefined && !this.#hub.knows(lastEventId, joining)) await this.#catchUp();
+      // Its client may have heard of more, on another worker, than has arrived here, or have taken its mail there.
+      const isBehind = lastEventId === undefined ? this.#hub.hasMail(joining) : !this.#hub.knows(lastEventId, joining);
+      if (isBehind) await this.#catchUp();
       // The client may have left meanwhile.
       if (isOver(response)) return;
       if (request.method === 'HEAD') {

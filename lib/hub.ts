@@ -6,12 +6,12 @@ import { Connection, type CloseReason, type SseResponse } from './connection';
 import { toCursor, type Position } from './cursor';
 import { bodyOf, encodeOwn, isFieldSafe, toFrame } from './event';
 import { toFrames } from './gap';
-import { Log, type Entry, type Gap, type LogBounds, type Losses, type Reader } from './log';
+import { Log, type Entry, type Gap, type LogBounds, type Losses, type Mail, type Reader } from './log';
+import { mailboxesOf } from './mailbox';
 import type { SseOptions } from './options';
 import { Pump } from './pump';
-
-/** The key that every connection holds: `publishAll` is a publish to it. */
-export const ALL = '@all';
+import type { Takes } from './takes';
+import { ALL } from './target';
 
 /** What happens in a worker. */
 export interface SseEvents {
@@ -36,6 +36,9 @@ export interface SseStats {
   readonly unsentBytes: number;
   readonly historyMessages: number;
   readonly historyBytes: number;
+  /** Messages that are kept for mailboxes only, after the history has let go of them. */
+  readonly mailMessages: number;
+  readonly mailBytes: number;
 }
 
 /** Where the plugin says what an operator should know. */
@@ -81,13 +84,25 @@ export class Hub implements Replica {
   readonly #unseated = new Map<Connection, string | undefined>();
   #inSight = false;
   #onReauthorize: (connections: ReadonlySet<Connection>) => void = () => undefined;
+  #takes: Pick<Takes, 'take' | 'tell'> | undefined;
   #sweeper: NodeJS.Timeout | undefined;
   #draining = false;
 
   constructor(options: SseOptions, logger: SseLogger) {
     this.#options = options;
     this.#logger = logger;
-    this.log = new Log(options.history === false ? NO_HISTORY : options.history);
+    const { mailbox } = options;
+    this.log = new Log(
+      options.history === false ? NO_HISTORY : options.history,
+      undefined,
+      mailbox === false || mailbox.keys.length === 0
+        ? undefined
+        : {
+            mailbox,
+            onTake: (key, cursor) => this.#takes?.take(key, cursor),
+            onTell: (key, cursor) => this.#takes?.tell(key, cursor),
+          },
+    );
     this.#pump = new Pump(this.log, {
       maxBatchBytes: Math.max(1, options.maxUnsentBytes - NODE_BUFFER_BYTES),
       onGap: (gap) => this.emit('gap', gap),
@@ -111,6 +126,11 @@ export class Hub implements Replica {
     this.#onReauthorize = listener;
   }
 
+  /** Takes who tells the others what was taken from mailboxes here. */
+  onTake(takes: Pick<Takes, 'take' | 'tell'>): void {
+    this.#takes = takes;
+  }
+
   /** Gives an open stream what it is granted now: from now on, without a break. It is told. */
   regrant(connection: Connection, admission: Admission): void {
     if (!this.#connections.has(connection)) return;
@@ -123,6 +143,8 @@ export class Hub implements Replica {
     this.#releaseKeys(before);
     connection.grant(admission);
     connection.write(encodeOwn('grant', toGrant(keys, user, groups), {}), performance.now());
+    // There may be mail.
+    this.#pump.wake(connection);
   }
 
   on<E extends keyof SseEvents>(event: E, listener: (...args: SseEvents[E]) => void): void {
@@ -193,7 +215,7 @@ export class Hub implements Replica {
     const { log } = this;
     const isKnown = lastEventId === undefined ? log.place !== undefined : log.knows(lastEventId, held);
     if (!isKnown && !this.#inSight) return { reader: log.readUnseated(held), gaps: [] };
-    if (lastEventId === undefined) return { reader: log.readFromHead(held), gaps: [] };
+    if (lastEventId === undefined) return log.open(held);
     return log.resume(lastEventId, held);
   }
 
@@ -221,20 +243,26 @@ export class Hub implements Replica {
     if (all !== undefined) this.#pump.wakeAll(all);
   }
 
+  sort(mail: Mail): void {
+    this.log.sort(mail);
+  }
+
   arrive(position: Position): void {
     this.log.begin(position);
   }
 
   history(seq: number): History {
     const { log } = this;
+    const { mailbox } = this.#options;
     return {
       position: log.place!,
       losses: log.losses,
       messages: {
         *[Symbol.iterator]() {
-          for (const entry of log.since(seq)) yield toMessage(entry, log.place!.epoch);
+          for (const entry of log.since(seq)) yield toMessage(entry, log.place!.epoch, mailbox);
         },
       },
+      mail: log.mail,
     };
   }
 
@@ -247,9 +275,21 @@ export class Hub implements Replica {
     return this.log.knows(lastEventId, heldBy(joining));
   }
 
+  /** Whether mail waits for a client. */
+  hasMail(joining: Joining): boolean {
+    return this.log.hasMail(heldBy(joining));
+  }
+
   /** Appends a message to the log, for the pump to write. Never throws. */
   deliver(message: Message): void {
-    const { keys, id, event, nonce, act, position } = message;
+    const { keys, id, event, nonce, act, position, age } = message;
+    if (act?.do === 'take') {
+      // Whoever has missed it is told what waits.
+      if (position !== undefined) this.log.begin(position);
+      for (const { key, cursors } of act.taken) for (const cursor of cursors) this.log.take(key, cursor);
+      for (const { key, cursor } of act.told) this.log.tell(key, cursor);
+      return;
+    }
     if (act !== undefined) {
       // It has a place, but nobody reads it.
       this.log.append({ keys: [], frame: NO_FRAME, nonce, act, position });
@@ -258,7 +298,7 @@ export class Hub implements Replica {
       return;
     }
     const frame = toFrame(message.body, id ?? cursorOf(message));
-    this.log.append({ keys, frame, id, event, nonce, position });
+    this.log.append({ keys, frame, id, event, nonce, position, age });
     for (const key of keys) {
       const pool = this.#pools.get(key);
       if (pool !== undefined) this.#pump.wakeAll(pool);
@@ -268,7 +308,7 @@ export class Hub implements Replica {
   }
 
   /** Does what all processes are to do. */
-  #perform(act: Act): void {
+  #perform(act: Exclude<Act, { do: 'take' }>): void {
     const connections = new Set(act.keys.flatMap((key) => [...(this.#pools.get(key) ?? [])]));
     if (act.do === 'disconnect')
       for (const connection of connections) connection.close('disconnected', { text: act.reason });
@@ -284,13 +324,15 @@ export class Hub implements Replica {
   get stats(): SseStats {
     let unsentBytes = 0;
     for (const connection of this.#connections.keys()) unsentBytes += connection.unsentBytes;
-    const { messages, bytes } = this.log.size;
+    const { messages, bytes, heldMessages, heldBytes } = this.log.size;
     return {
       connections: this.#connections.size,
       pools: this.#pools.size,
       unsentBytes,
       historyMessages: messages,
       historyBytes: bytes,
+      mailMessages: heldMessages,
+      mailBytes: heldBytes,
     };
   }
 
@@ -397,10 +439,15 @@ function signatureOf(keys: readonly string[]): string {
   return keys.length === 1 ? keys[0]! : JSON.stringify([...keys].sort());
 }
 
-function toMessage({ keys, frame, id, event, nonce, act, seq }: Entry, epoch: string): Message {
+function toMessage(entry: Entry, epoch: string, mailbox: SseOptions['mailbox']): Message {
+  const { keys, frame, id, event, nonce, act, seq, appendedAt } = entry;
   const position = { epoch, seq };
   if (act !== undefined) return { keys, body: '', nonce, act, position };
-  return { keys, body: bodyOf(frame, id ?? toCursor(position)), id, event, nonce, position };
+  const message = { keys, body: bodyOf(frame, id ?? toCursor(position)), id, event, nonce, position };
+  if (mailbox === false || (entry.waits ?? entry.heldFor) === undefined) return message;
+  const age = Math.round(performance.now() - appendedAt);
+  // Its other keys have lost it.
+  return { ...message, keys: entry.heldFor === undefined ? keys : mailboxesOf(mailbox, keys), age };
 }
 
 function cursorOf({ position }: Message): string | undefined {

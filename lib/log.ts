@@ -1,9 +1,12 @@
 import type { Act } from './broker';
-import { parseCursor, toCursor, type Position } from './cursor';
+import { Chain, type Link } from './chain';
+import { parseCursor, parseMailCursor, toCursor, toMailCursor, type Position } from './cursor';
+import { bodyOf, toFrame } from './event';
+import { mailboxesOf, type SseMailbox } from './mailbox';
 import { Tail, type Loss, type LossReason } from './tail';
 
 /** A message in the log: its frame, encoded once, and where it stands. */
-export interface Entry {
+export interface Entry extends Link<Entry> {
   /** Its place in this log: 1, 2, 3 … */
   readonly offset: number;
   readonly keys: readonly string[];
@@ -26,8 +29,12 @@ export interface Entry {
   readonly appendedAt: number;
   /** In how many tails it stands. */
   holders: number;
-  older: Entry | undefined;
-  newer: Entry | undefined;
+  /** The mailboxes in which it waits for someone to take it; undefined when there are none. */
+  waits: Set<string> | undefined;
+  /** Why it has left the history, of one that is kept for mailboxes only. */
+  heldFor: LossReason | undefined;
+  /** ms of the clock when the last mailbox was done with it, of one that had left the history. */
+  doneAt: number;
 }
 
 /** What to append. */
@@ -39,6 +46,8 @@ export interface Append {
   readonly nonce?: string | undefined;
   readonly act?: Act | undefined;
   readonly position?: Position | undefined;
+  /** ms since it was published; left out: now. */
+  readonly age?: number | undefined;
 }
 
 /** What a log has lost: of some keys, and at most of all the others. */
@@ -49,6 +58,31 @@ export interface Losses {
 
 /** Nothing is lost. */
 export const NO_LOSSES: Losses = { keys: [], others: undefined };
+
+/** A place in the order that concerns a mailbox. */
+export interface MailPlace {
+  readonly key: string;
+  readonly seq: number;
+}
+
+/** What waits in the mailboxes, of an epoch's places from `first` to `last`. Plain JSON. */
+export interface Mail {
+  readonly epoch: string;
+  readonly first: number;
+  readonly last: number;
+  readonly waiting: readonly { readonly key: string; readonly seqs: readonly number[] }[];
+  /** By mailbox, the newest message that was lost before anyone took it, as long as nobody was told. */
+  readonly lost: readonly { readonly key: string; readonly seq: number; readonly reason: LossReason }[];
+}
+
+/** The mailboxes of a log, and who is to hear what happens to them here. */
+export interface Post {
+  readonly mailbox: SseMailbox;
+  /** Someone who holds a mailbox took a message. */
+  onTake(key: string, cursor: string): void;
+  /** Someone who holds a mailbox was told of what it lost, up to a place. */
+  onTell(key: string, cursor: string): void;
+}
 
 /** Someone who reads the log: which keys, and how far they have come. `read` moves them on. */
 export interface Reader {
@@ -63,6 +97,10 @@ export interface Reader {
   since: Map<string, number> | undefined;
   /** By key, the offset up to which they were told what is lost; undefined once they are past all of it. */
   told: Map<string, number> | undefined;
+  /** By mailbox, the offset up to which only what waits in it is theirs; undefined once past it. */
+  mail: Map<string, number> | undefined;
+  /** Where they are with everything but mail from before they came; undefined once past it. */
+  floor: { readonly offset: number; readonly cursor: string } | undefined;
 }
 
 /** Messages that were not kept. */
@@ -96,6 +134,8 @@ const NOTHING: Batch = { frames: undefined, count: 0, gaps: [], resumeAt: undefi
 const ENTRY_BYTES = 500;
 const PLACE_BYTES = 16;
 const TAIL_BYTES = 560;
+// How many mailboxes are remembered for what they lost before anyone took it. The one that lost longest ago is forgotten.
+const MAX_LOST_MAIL = 16_384;
 
 // How many keys without any message are remembered for what they lost. Older ones are forgotten together.
 const MAX_EMPTY_TAILS = 16_384;
@@ -117,25 +157,36 @@ export class Log {
   /** What the forgotten empty tails had lost at most. */
   #forgotten: { lost: Loss | undefined; lostInOrder: Loss | undefined } = { lost: undefined, lostInOrder: undefined };
   readonly #ids = new Map<string, Entry[]>();
-  /** Epochs: their number, and how far they have come. */
-  readonly #terms = new Map<string, { readonly term: number; seq: number }>();
+  /** Epochs: their number, how far they have come, and from which place on it is known what waits in mailboxes. */
+  readonly #terms = new Map<string, { readonly term: number; seq: number; mailFrom?: number }>();
   #epoch = '';
   #term = 0;
   #seq = 0;
   #head = 0;
   #settled = 0;
-  #oldest: Entry | undefined;
-  #newest: Entry | undefined;
-  #count = 0;
+  readonly #history = new Chain<Entry>();
   #bytes = 0;
+  readonly #post: Post | undefined;
+  /** What has left the history and is kept for mailboxes. */
+  readonly #held = new Chain<Entry>();
+  #heldBytes = 0;
+  /** What waits in a mailbox, oldest first, of the history or held. */
+  readonly #waiting = new Set<Entry>();
+  /** What is held, though no mailbox waits for it any more, as long as someone who lost it on the way may come back. */
+  readonly #done = new Set<Entry>();
+  /** Mailboxes with more than `count` messages waiting. */
+  readonly #fullBoxes = new Set<Tail>();
+  /** By mailbox, the newest message that was lost before anyone took it. */
+  readonly #lostMail = new Map<string, { readonly term: number; readonly seq: number; readonly reason: LossReason }>();
   /** The last joined batch: readers at the same place with the same keys share its buffer. */
   #shared:
     | { keys: readonly string[]; from: number; head: number; maxBytes: number; to: number; batch: Batch }
     | undefined;
 
-  constructor(bounds: LogBounds, now: () => number = () => performance.now()) {
+  constructor(bounds: LogBounds, now: () => number = () => performance.now(), post?: Post) {
     this.#bounds = bounds;
     this.#now = now;
+    this.#post = post;
   }
 
   /** The offset of the newest entry. */
@@ -143,9 +194,15 @@ export class Log {
     return this.#head;
   }
 
-  /** What is kept: messages, the bytes they are counted as, and keys. */
-  get size(): { messages: number; bytes: number; keys: number } {
-    return { messages: this.#count, bytes: this.#bytes, keys: this.#tails.size };
+  /** What is kept: messages of the history and the bytes they are counted as, the same of held mail, and keys. */
+  get size(): { messages: number; bytes: number; heldMessages: number; heldBytes: number; keys: number } {
+    return {
+      messages: this.#history.length,
+      bytes: this.#bytes,
+      heldMessages: this.#held.length,
+      heldBytes: this.#heldBytes,
+      keys: this.#tails.size,
+    };
   }
 
   /** The newest place in the order; `undefined` before there is an order. */
@@ -170,8 +227,9 @@ export class Log {
     else known.seq = position.seq;
   }
 
-  append({ keys, frame, id, event, nonce, act, position }: Append): void {
+  append({ keys, frame, id, event, nonce, act, position, age = 0 }: Append): void {
     if (position !== undefined) this.begin(position);
+    const mailboxes = position === undefined ? [] : this.#mailboxesOf(keys);
     const entry: Entry = {
       offset: ++this.#head,
       keys,
@@ -183,23 +241,26 @@ export class Log {
       term: this.#term,
       seq: this.#seq,
       inOrder: position !== undefined,
-      appendedAt: this.#now(),
+      appendedAt: this.#now() - age,
       holders: keys.length,
-      older: this.#newest,
+      waits: mailboxes.length > 0 ? new Set(mailboxes) : undefined,
+      heldFor: undefined,
+      doneAt: 0,
+      older: undefined,
       newer: undefined,
     };
-    if (this.#newest === undefined) this.#oldest = entry;
-    else this.#newest.newer = entry;
-    this.#newest = entry;
-    this.#count++;
+    this.#history.push(entry);
     this.#bytes += cost(entry);
+    if (entry.waits !== undefined) this.#waiting.add(entry);
     for (const key of keys) {
       const tail = this.#tailFor(key);
       tail.push(entry);
-      if (tail.length > this.#bounds.count) this.#longTails.add(tail);
+      this.#weigh(tail);
+      if (tail.length > this.#limitOf(tail)) this.#longTails.add(tail);
+      if (entry.waits?.has(key) === true && ++tail.waiting > this.#post!.mailbox.count) this.#fullBoxes.add(tail);
     }
     if (id !== undefined) this.#rememberId(id, entry);
-    while (this.#bytes > this.#bounds.bytes && this.#oldest !== entry) this.#dropOldest('evicted');
+    while (this.#bytes > this.#bounds.bytes && this.#history.oldest !== entry) this.#dropOldest('evicted');
   }
 
   /** Says that every reader who keeps up has everything through this offset; lets go of what is over the bounds. */
@@ -207,23 +268,124 @@ export class Log {
     this.#settled = through;
     this.#shared = undefined;
     for (const tail of this.#longTails) {
-      while (tail.length > this.#bounds.count && tail.oldest!.offset <= through) this.#trim(tail);
-      if (tail.length <= this.#bounds.count) this.#longTails.delete(tail);
+      const limit = this.#limitOf(tail);
+      while (tail.length > limit && tail.oldest!.offset <= through) this.#trim(tail);
+      if (tail.length <= limit) this.#longTails.delete(tail);
     }
+    for (const tail of this.#fullBoxes) this.#emptyOver(tail, through);
     this.expire();
   }
 
-  /** Lets go of what is older than `age`. */
+  /** Lets go of what is older than `age`, and of mail that has waited for too long. */
   expire(): void {
-    const horizon = this.#now() - this.#bounds.age;
-    while (this.#oldest !== undefined && this.#oldest.appendedAt < horizon && this.#oldest.offset <= this.#settled) {
+    const now = this.#now();
+    const horizon = now - this.#bounds.age;
+    for (;;) {
+      const { oldest } = this.#history;
+      if (oldest === undefined || oldest.appendedAt >= horizon || oldest.offset > this.#settled) break;
       this.#dropOldest('expired');
+    }
+    for (const entry of this.#done) {
+      if (entry.doneAt >= horizon) break;
+      this.#forget(entry, entry.heldFor!);
+    }
+    if (this.#post === undefined) return;
+    const lapsed = now - this.#post.mailbox.age;
+    for (const entry of this.#waiting) {
+      if (entry.appendedAt >= lapsed || entry.offset > this.#settled) break;
+      for (const key of entry.waits!) this.#lapse(entry, key, 'expired');
     }
   }
 
   /** A reader of what comes from now on. */
   readFromHead(keys: readonly string[]): Reader {
-    return { keys, position: this.#head, liveFrom: this.#head, seated: true, since: undefined, told: undefined };
+    return {
+      keys,
+      position: this.#head,
+      liveFrom: this.#head,
+      seated: true,
+      since: undefined,
+      told: undefined,
+      mail: undefined,
+      floor: undefined,
+    };
+  }
+
+  /**
+   * A reader of the mail that waits for its keys, then of what comes from now on; with the gaps that it must be told of
+   * first: of mail that was lost before anyone took it. Such a gap is told once.
+   */
+  open(keys: readonly string[]): { reader: Reader; gaps: readonly Gap[] } {
+    const reader = this.readFromHead(keys);
+    const gaps = new Map<Gap['reason'], string[]>();
+    for (const key of keys) {
+      const lost = this.#lostMail.get(key);
+      if (lost === undefined) continue;
+      note(gaps, lost.reason, key);
+      this.#tell(key, lost);
+    }
+    this.#addMail(reader, keys);
+    return { reader, gaps: toGaps(gaps) };
+  }
+
+  /** Whether mail waits in one of some keys. */
+  hasMail(keys: readonly string[]): boolean {
+    return this.#post !== undefined && keys.some((key) => (this.#tails.get(key)?.waiting ?? 0) > 0);
+  }
+
+  /** Hears that a message was taken from a mailbox, here or elsewhere. */
+  take(key: string, cursor: string): void {
+    const { term, seq } = this.#placeAt(cursor) ?? { term: 0, seq: 0 };
+    const tail = this.#tails.get(key);
+    const entry = tail?.at(tail.indexAfterPlace(term, seq - 1));
+    if (entry?.term === term && entry.seq === seq && entry.inOrder) this.#unwait(entry, key);
+    const lost = this.#lostMail.get(key);
+    if (lost?.term === term && lost.seq === seq) this.#lostMail.delete(key);
+  }
+
+  /** Hears that someone was told of what a mailbox has lost, up to a place. */
+  tell(key: string, cursor: string): void {
+    const place = this.#placeAt(cursor);
+    const lost = this.#lostMail.get(key);
+    if (place !== undefined && lost !== undefined && !isAfter(lost, place)) this.#lostMail.delete(key);
+  }
+
+  /** What waits in the mailboxes, of the present epoch. */
+  get mail(): Mail {
+    const waiting = new Map<string, number[]>();
+    for (const { term, seq, waits } of this.#waiting) {
+      if (term !== this.#term) continue;
+      for (const key of waits!) {
+        const seqs = waiting.get(key);
+        if (seqs === undefined) waiting.set(key, [seq]);
+        else seqs.push(seq);
+      }
+    }
+    const lost = [...this.#lostMail].filter(([, { term }]) => term === this.#term);
+    return {
+      epoch: this.#epoch,
+      first: this.#terms.get(this.#epoch)?.mailFrom ?? 0,
+      last: this.#seq,
+      waiting: [...waiting].map(([key, seqs]) => ({ key, seqs })),
+      lost: lost.map(([key, { seq, reason }]) => ({ key, seq, reason })),
+    };
+  }
+
+  /** Takes over what waits: what does not, of the places that are told of, was taken while this log did not hear of it. */
+  sort({ epoch, first, last, waiting, lost }: Mail): void {
+    const known = this.#terms.get(epoch);
+    if (known === undefined) return;
+    const { term, mailFrom = first } = known;
+    known.mailFrom = Math.min(mailFrom, first);
+    const isTold = (place: { term: number; seq: number }): boolean =>
+      place.term === term && place.seq >= first && place.seq <= last;
+    const places = new Map(waiting.map(({ key, seqs }) => [key, new Set(seqs)]));
+    for (const entry of this.#waiting) {
+      if (!isTold(entry)) continue;
+      for (const key of entry.waits!) if (places.get(key)?.has(entry.seq) !== true) this.#unwait(entry, key);
+    }
+    for (const [key, each] of this.#lostMail) if (isTold(each)) this.#lostMail.delete(key);
+    for (const { key, seq, reason } of lost) this.#rememberLostMail(key, { term, seq, reason });
   }
 
   /**
@@ -233,14 +395,17 @@ export class Log {
    * knows reads from now on, since what its client has seen cannot be told.
    */
   resume(lastEventId: string, keys: readonly string[]): { reader: Reader; gaps: readonly Gap[] } {
-    const place = this.#placeOf(lastEventId, keys);
+    const { cursor, mail } = parseMailCursor(lastEventId) ?? { cursor: lastEventId, mail: undefined };
+    const place = this.#placeOf(cursor, keys);
     if (place === undefined) {
-      const known = parseCursor(lastEventId);
+      const known = parseCursor(cursor);
       if (known === undefined || known.epoch === this.#epoch) {
-        return { reader: this.readFromHead(keys), gaps: [{ reason: 'unknown', keys }] };
+        return { reader: this.open(keys).reader, gaps: [{ reason: 'unknown', keys }] };
       }
     }
     const { term, seq } = place ?? { term: this.#term, seq: 0 };
+    // Where it was with its mail, if it had not come to the end of that.
+    const mailPlace = place === undefined || mail === undefined ? undefined : this.#placeAt(toCursor(mail));
     const gaps = new Map<Gap['reason'], string[]>();
     const told = new Map<string, number>();
     let position = this.#head;
@@ -249,7 +414,8 @@ export class Log {
       if (place === undefined) {
         note(gaps, 'restarted', key);
       } else {
-        const loss = this.#newestLoss(key, keys, (lost, inOrder) => inOrder && isAfter(lost, place));
+        const after = (tail?.isMailbox === true && mailPlace) || place;
+        const loss = this.#newestLoss(key, keys, (lost, inOrder) => inOrder && isAfter(lost, after));
         if (loss !== undefined) note(gaps, loss.reason, key);
       }
       // All that is lost now was just told, or lies before the reader's place.
@@ -258,10 +424,13 @@ export class Log {
       const first = tail?.at(tail.indexAfterPlace(term, seq));
       if (first !== undefined) position = Math.min(position, first.offset - 1);
     }
-    return {
-      reader: { keys, position, liveFrom: this.#head, seated: true, since: undefined, told },
-      gaps: toGaps(gaps),
-    };
+    const reader: Reader = { ...this.readFromHead(keys), position, told };
+    if (place !== undefined) this.#takeSeen(place, keys);
+    if (mailPlace !== undefined) {
+      this.#takeSeen(mailPlace, keys);
+      this.#moveBack(reader, cursor, (tail) => tail.at(tail.indexAfterPlace(mailPlace.term, mailPlace.seq)));
+    }
+    return { reader, gaps: toGaps(gaps) };
   }
 
   /**
@@ -277,7 +446,8 @@ export class Log {
     const { keys, position: liveFrom } = reader;
     if (lastEventId === undefined) {
       // What was published since it came is among what came just now, nobody knows from where on.
-      Object.assign(reader, this.readFromHead(keys), { liveFrom });
+      const { reader: opened } = this.open(keys);
+      Object.assign(reader, opened, { liveFrom });
       return [{ reason: 'unknown', keys }];
     }
     const { reader: seated, gaps } = this.resume(lastEventId, keys);
@@ -285,24 +455,26 @@ export class Log {
     return gaps;
   }
 
-  /** Gives a reader other keys: those that are new to it, from now on. */
+  /** Gives a reader other keys: those that are new to it, from now on, with the mail that waits for them. */
   rekey(reader: Reader, keys: readonly string[]): void {
     const since = new Map(reader.since);
-    for (const key of keys) if (!reader.keys.includes(key)) since.set(key, this.#head);
+    const added = keys.filter((key) => !reader.keys.includes(key));
+    for (const key of added) since.set(key, this.#head);
     reader.keys = keys;
     reader.since = since.size > 0 ? since : undefined;
+    if (reader.seated) this.#addMail(reader, added);
   }
 
   /** What is kept of the present epoch after a place in it, oldest first. */
   *since(seq: number): Generator<Entry> {
-    for (let entry = this.#oldest; entry !== undefined; entry = entry.newer) {
-      if (entry.inOrder && entry.term === this.#term && entry.seq > seq) yield entry;
+    for (const chain of [this.#held, this.#history]) {
+      for (const entry of chain) if (entry.inOrder && entry.term === this.#term && entry.seq > seq) yield entry;
     }
   }
 
   /** Whether a last event id says where a client of these keys was. */
   knows(lastEventId: string, keys: readonly string[]): boolean {
-    return this.#placeOf(lastEventId, keys) !== undefined;
+    return this.#placeOf(parseMailCursor(lastEventId)?.cursor ?? lastEventId, keys) !== undefined;
   }
 
   /** What of the present epoch is lost. */
@@ -348,13 +520,15 @@ export class Log {
       const from = Math.max(reader.position, reader.since?.get(key) ?? 0);
       for (let i = tail.indexAfter(from); i < tail.length; i++) {
         const entry = tail.at(i)!;
-        if (!entry.inOrder) continue;
+        if (!entry.inOrder || this.#isPassedOver(entry, key, reader)) continue;
         if (first === undefined || entry.offset < first.offset) first = entry;
         break;
       }
     }
     if (first === undefined) return this.cursor;
-    return toCursor({ epoch: this.#epochOf(first.term), seq: first.seq - 1 });
+    const cursor = toCursor({ epoch: this.#epochOf(first.term), seq: first.seq - 1 });
+    const { floor } = reader;
+    return floor !== undefined && first.offset <= floor.offset ? toMailCursor(floor.cursor, cursor) : cursor;
   }
 
   /**
@@ -389,13 +563,14 @@ export class Log {
     const { entries, more } = this.#merge(reader, maxBytes);
     reader.position = more ? entries.at(-1)!.offset : this.#head;
     const isShareable = gaps.length === 0 && reader.seated && reader.since === undefined && from >= liveFrom;
-    if (!more) reader.told = reader.since = undefined;
+    const { floor } = reader;
+    if (!more) reader.told = reader.since = reader.mail = reader.floor = undefined;
     const frames =
       entries.length === 0
         ? undefined
         : entries.length === 1
-          ? entries[0]!.frame
-          : Buffer.concat(entries.map((entry) => entry.frame));
+          ? this.#frameOf(entries[0]!, floor)
+          : Buffer.concat(entries.map((entry) => this.#frameOf(entry, floor)));
     const batch: Batch = { frames, count: entries.length, gaps, resumeAt, more };
     if (isShareable) {
       this.#shared = { keys, from, head: this.#head, maxBytes, to: reader.position, batch };
@@ -444,14 +619,17 @@ export class Log {
     return entry.keys.includes(key) && this.#tails.get(key)?.strays.has(entry) === false;
   }
 
-  /** The entries of all of a reader's keys after its position, in order, each once. */
-  #merge({ keys, position, liveFrom, seated, since }: Reader, maxBytes: number): { entries: Entry[]; more: boolean } {
+  /** The entries of all of a reader's keys after its position, in order, each once. What is mail is taken by that. */
+  #merge(reader: Reader, maxBytes: number): { entries: Entry[]; more: boolean } {
+    const { keys, position, liveFrom, seated, since } = reader;
     const sources: { tail: Tail; index: number }[] = [];
     for (const key of keys) {
       const tail = this.#tails.get(key);
       if (tail === undefined) continue;
       const index = tail.indexAfter(Math.max(position, since?.get(key) ?? 0));
-      if (index < tail.length) sources.push({ tail, index });
+      const source = { tail, index };
+      this.#passOver(source, reader);
+      if (source.index < tail.length) sources.push(source);
     }
     const entries: Entry[] = [];
     let bytes = 0;
@@ -469,8 +647,151 @@ export class Log {
         if (bytes > maxBytes && entries.length > 0) return { entries, more: true };
         entries.push(next);
       }
-      for (const source of sources) if (source.tail.at(source.index) === next) source.index++;
+      for (const source of sources) {
+        if (source.tail.at(source.index) !== next) continue;
+        source.index++;
+        this.#passOver(source, reader);
+        if (theirs && source.tail.isMailbox) this.#takeHere(next, source.tail.key);
+      }
     }
+  }
+
+  /** Moves a source on to what is the reader's: of mail, only what waits. */
+  #passOver(source: { readonly tail: Tail; index: number }, reader: Reader): void {
+    if (reader.mail === undefined) return;
+    for (;;) {
+      const entry = source.tail.at(source.index);
+      if (entry === undefined || !this.#isPassedOver(entry, source.tail.key, reader)) return;
+      source.index++;
+    }
+  }
+
+  #isPassedOver(entry: Entry, key: string, { mail }: Reader): boolean {
+    const until = mail?.get(key);
+    return until !== undefined && entry.offset <= until && entry.waits?.has(key) !== true;
+  }
+
+  /** The frame of an entry; of mail from before its reader came, its id says where the reader is with everything else. */
+  #frameOf({ frame, id, offset, term, seq }: Entry, floor: Reader['floor']): Buffer {
+    if (floor === undefined || offset > floor.offset || id !== undefined) return frame;
+    const cursor = toCursor({ epoch: this.#epochOf(term), seq });
+    return toFrame(bodyOf(frame, cursor), toMailCursor(floor.cursor, cursor));
+  }
+
+  /** Gives a reader the mail that waits for some of its keys. */
+  #addMail(reader: Reader, keys: readonly string[]): void {
+    const boxes = this.#mailboxesOf(keys).filter((key) => (this.#tails.get(key)?.waiting ?? 0) > 0);
+    if (boxes.length === 0) return;
+    reader.mail = new Map(reader.mail);
+    reader.told = new Map(reader.told);
+    for (const key of boxes) {
+      reader.mail.set(key, this.#head);
+      // It was not owed what others took before.
+      const lost = this.#newestLoss(key, reader.keys, () => true);
+      if (lost !== undefined) reader.told.set(key, lost.offset);
+    }
+    this.#moveBack(reader, this.cursorAt(reader)!, (tail) =>
+      boxes.includes(tail.key) ? tail.firstWaiting : undefined,
+    );
+  }
+
+  /** Moves a reader back to the mail of each mailbox, but with no other key; `cursor` says where it is with those. */
+  #moveBack(reader: Reader, cursor: string, firstOf: (tail: Tail) => Entry | undefined): void {
+    const since = new Map<string, number>();
+    let { position } = reader;
+    for (const key of reader.keys) {
+      const tail = this.#tails.get(key);
+      const first = tail?.isMailbox === true ? firstOf(tail) : undefined;
+      const known = Math.max(reader.position, reader.since?.get(key) ?? 0);
+      const from = first === undefined ? known : Math.min(known, first.offset - 1);
+      since.set(key, from);
+      position = Math.min(position, from);
+    }
+    reader.floor ??= { offset: reader.position, cursor };
+    reader.since = since;
+    reader.position = position;
+  }
+
+  /** A client that names the place of a message has got it, though whoever wrote it may have died before it said so. */
+  #takeSeen({ term, seq }: { term: number; seq: number }, keys: readonly string[]): void {
+    for (const key of this.#mailboxesOf(keys)) {
+      const tail = this.#tails.get(key);
+      const entry = tail?.at(tail.indexAfterPlace(term, seq - 1));
+      if (entry?.term === term && entry.seq === seq && entry.inOrder) this.#takeHere(entry, key);
+    }
+  }
+
+  /** Someone here who holds a mailbox has a message. */
+  #takeHere(entry: Entry, key: string): void {
+    const cursor = (): string => toCursor({ epoch: this.#epochOf(entry.term), seq: entry.seq });
+    if (this.#unwait(entry, key)) {
+      this.#post!.onTake(key, cursor());
+      return;
+    }
+    const lost = this.#lostMail.get(key);
+    if (lost?.term === entry.term && lost.seq === entry.seq) this.#tell(key, lost);
+  }
+
+  #tell(key: string, { term, seq }: { term: number; seq: number }): void {
+    this.#lostMail.delete(key);
+    this.#post!.onTell(key, toCursor({ epoch: this.#epochOf(term), seq }));
+  }
+
+  #unwait(entry: Entry, key: string): boolean {
+    if (entry.waits?.delete(key) !== true) return false;
+    const tail = this.#tails.get(key)!;
+    tail.waiting--;
+    if (entry.waits.size > 0) return true;
+    entry.waits = undefined;
+    this.#waiting.delete(entry);
+    if (entry.heldFor === undefined) return true;
+    entry.doneAt = this.#now();
+    this.#done.add(entry);
+    return true;
+  }
+
+  /** Gives up waiting for someone to take a message from a mailbox. */
+  #lapse(entry: Entry, key: string, reason: LossReason): void {
+    if (!this.#unwait(entry, key)) return;
+    this.#rememberLostMail(key, { term: entry.term, seq: entry.seq, reason });
+    if (entry.heldFor !== undefined && entry.waits === undefined) this.#forget(entry, reason);
+  }
+
+  /** Lets go of the oldest mail of a mailbox that has too much. */
+  #emptyOver(tail: Tail, through: number): void {
+    const { count } = this.#post!.mailbox;
+    for (let i = 0; tail.waiting > count;) {
+      const entry = tail.at(i);
+      if (entry === undefined || entry.offset > through) return;
+      this.#lapse(entry, tail.key, 'evicted');
+      if (tail.at(i) === entry) i++;
+    }
+    this.#fullBoxes.delete(tail);
+  }
+
+  #rememberLostMail(key: string, lost: { term: number; seq: number; reason: LossReason }): void {
+    const known = this.#lostMail.get(key);
+    if (known !== undefined && isAfter(known, lost)) return;
+    this.#lostMail.delete(key);
+    this.#lostMail.set(key, lost);
+    if (this.#lostMail.size <= MAX_LOST_MAIL) return;
+    const [first] = this.#lostMail.keys();
+    this.#lostMail.delete(first!);
+  }
+
+  #mailboxesOf(keys: readonly string[]): string[] {
+    return this.#post === undefined ? [] : mailboxesOf(this.#post.mailbox, keys);
+  }
+
+  /** How many entries a tail may have: of a mailbox, what waits is bounded by itself. */
+  #limitOf(tail: Tail): number {
+    return this.#bounds.count + (tail.isMailbox ? this.#post!.mailbox.count : 0);
+  }
+
+  #placeAt(cursor: string): { term: number; seq: number } | undefined {
+    const position = parseCursor(cursor);
+    const term = position === undefined ? undefined : this.#terms.get(position.epoch)?.term;
+    return term === undefined ? undefined : { term, seq: position!.seq };
   }
 
   #placeOf(lastEventId: string, keys: readonly string[]): { term: number; seq: number } | undefined {
@@ -488,23 +809,30 @@ export class Log {
   #tailFor(key: string): Tail {
     let tail = this.#tails.get(key);
     if (tail === undefined) {
-      tail = new Tail(key);
+      tail = this.#newTail(key);
       tail.lost = this.#forgotten.lost;
       tail.lostInOrder = this.#forgotten.lostInOrder;
       this.#tails.set(key, tail);
     }
-    if (tail.isEmpty) {
-      this.#emptyTails.delete(tail);
-      this.#bytes += tailCost(tail);
-    }
+    if (tail.isEmpty) this.#emptyTails.delete(tail);
     return tail;
+  }
+
+  #newTail(key: string): Tail {
+    return new Tail(key, this.#mailboxesOf([key]).length > 0);
+  }
+
+  /** Counts a tail among the bytes of the history as long as something of it is kept. */
+  #weigh(tail: Tail): void {
+    if (tail.isOfHistory === tail.isWeighed) return;
+    tail.isWeighed = !tail.isWeighed;
+    this.#bytes += tail.isWeighed ? tailCost(tail) : -tailCost(tail);
   }
 
   /** An empty tail, for what it lost. */
   #rememberKey(key: string): Tail {
-    const tail = new Tail(key);
+    const tail = this.#newTail(key);
     this.#tails.set(key, tail);
-    this.#bytes += tailCost(tail);
     this.#rememberEmpty(tail);
     return tail;
   }
@@ -524,44 +852,84 @@ export class Log {
     if (entries.length === 0) this.#ids.delete(name);
   }
 
-  /** Lets go of the oldest entry of all. */
+  /** Lets go of the oldest entry of the history; mailboxes keep what waits in them. */
   #dropOldest(reason: LossReason): void {
-    const entry = this.#oldest!;
-    for (const key of entry.keys) {
-      const tail = this.#tails.get(key);
-      if (tail?.oldest === entry) tail.shift();
-    }
-    this.#forget(entry, reason);
+    const entry = this.#history.oldest!;
+    if (entry.waits === undefined) this.#forget(entry, reason);
+    else this.#hold(entry, reason);
   }
 
   /** Lets go of the oldest entry of a key, but not of its other keys. */
   #trim(tail: Tail): void {
+    const oldest = tail.oldest!;
+    if (oldest.waits?.has(tail.key) === true) {
+      this.#unwait(oldest, tail.key);
+      this.#rememberLostMail(tail.key, { term: oldest.term, seq: oldest.seq, reason: 'evicted' });
+    }
+    if (oldest.heldFor !== undefined) tail.held--;
     const entry = tail.stray();
     if (--entry.holders === 0) this.#forget(entry, 'evicted');
   }
 
-  #forget(entry: Entry, reason: LossReason): void {
-    if (entry.older === undefined) this.#oldest = entry.newer;
-    else entry.older.newer = entry.newer;
-    if (entry.newer === undefined) this.#newest = entry.older;
-    else entry.newer.older = entry.older;
-    entry.older = entry.newer = undefined;
-    if (entry.id !== undefined) this.#forgetId(entry.id, entry);
-    this.#count--;
+  /** Keeps an entry that leaves the history for the mailboxes in which it waits. */
+  #hold(entry: Entry, reason: LossReason): void {
+    this.#history.remove(entry);
     this.#bytes -= cost(entry);
+    entry.heldFor = reason;
+    this.#held.push(entry);
+    this.#heldBytes += this.#heldCost(entry);
     this.#shared = undefined;
     for (const key of entry.keys) {
       const tail = this.#tails.get(key);
       if (tail === undefined) continue;
+      if (tail.isMailbox) {
+        if (!tail.strays.has(entry)) tail.held++;
+      } else {
+        if (tail.remove(entry)) entry.holders--;
+        tail.lose(entry, reason);
+      }
+      this.#weigh(tail);
+      if (tail.isEmpty) this.#rememberEmpty(tail);
+    }
+    while (this.#heldBytes > this.#post!.mailbox.bytes) this.#forget(this.#held.oldest!, 'evicted');
+  }
+
+  #forget(entry: Entry, reason: LossReason): void {
+    const isHeld = entry.heldFor !== undefined;
+    if (isHeld) {
+      this.#held.remove(entry);
+      this.#heldBytes -= this.#heldCost(entry);
+      this.#done.delete(entry);
+    } else {
+      this.#history.remove(entry);
+      this.#bytes -= cost(entry);
+    }
+    if (entry.id !== undefined) this.#forgetId(entry.id, entry);
+    this.#shared = undefined;
+    this.#waiting.delete(entry);
+    // Its other keys lost it when it left the history.
+    for (const key of isHeld ? this.#mailboxesOf(entry.keys) : entry.keys) {
+      const tail = this.#tails.get(key);
+      if (tail === undefined) continue;
+      if (entry.waits?.delete(key) === true) {
+        tail.waiting--;
+        this.#rememberLostMail(key, { term: entry.term, seq: entry.seq, reason });
+      }
+      if (tail.remove(entry) && isHeld) tail.held--;
       tail.lose(entry, reason);
+      this.#weigh(tail);
       if (tail.isEmpty) this.#rememberEmpty(tail);
     }
   }
 
+  #heldCost(entry: Entry): number {
+    return this.#mailboxesOf(entry.keys).reduce((sum, key) => sum + TAIL_BYTES + key.length, cost(entry));
+  }
+
   #rememberEmpty(tail: Tail): void {
     this.#longTails.delete(tail);
+    this.#fullBoxes.delete(tail);
     this.#emptyTails.add(tail);
-    this.#bytes -= tailCost(tail);
     if (this.#emptyTails.size <= MAX_EMPTY_TAILS) return;
     const [first] = this.#emptyTails;
     this.#emptyTails.delete(first!);

@@ -2,6 +2,7 @@ import type { Groups } from './authorizer';
 import { checkBridges, checkPublisher, type SseBridges, type SsePublisher } from './bridge_options';
 import { check, integer, isObject, MAX_MS, wrong, type Check } from './check';
 import { show } from './error';
+import { checkMailbox, type SseMailbox } from './mailbox';
 import type { RedisConfig } from './redis';
 
 /** `config.sse`. Defaults, units and reasons stand in `config/config.default.ts`. */
@@ -23,12 +24,14 @@ export interface SseOptions {
   redis: (RedisConfig & { readonly maxMessages?: number }) | false;
   bridges: SseBridges;
   publisher: SsePublisher | false;
+  mailbox: SseMailbox | false;
 }
 
-/** `config.sse` as an app writes it: `history` and `publisher` may name some of what they hold. */
-export type SseConfig = Omit<SseOptions, 'history' | 'publisher'> & {
+/** `config.sse` as an app writes it: `history`, `publisher` and `mailbox` may name some of what they hold. */
+export type SseConfig = Omit<SseOptions, 'history' | 'publisher' | 'mailbox'> & {
   history: Partial<SseHistory> | false;
   publisher: Partial<SsePublisher> | false;
+  mailbox: Partial<SseMailbox> | false;
 };
 
 /** The three bounds of what is kept; whichever is reached first lets go of the oldest message. */
@@ -66,6 +69,7 @@ const CHECKS: { [name in keyof SseOptions]: Check } = {
   redis: checkRedis,
   bridges: (value) => (isObject(value) ? undefined : '{ messenger }'),
   publisher: (value) => (value === false || isObject(value) ? undefined : '{ secret, … } or false'),
+  mailbox: (value) => (value === false || isObject(value) ? undefined : '{ keys, age, count, bytes } or false'),
 };
 
 const HISTORY_CHECKS: { [name in keyof SseHistory]: Check } = {
@@ -90,6 +94,7 @@ export function checkOptions(config: unknown): SseOptions {
   }
   known.bridges = checkBridges('config.sse.bridges', known.bridges);
   if (known.publisher !== false) known.publisher = checkPublisher('config.sse.publisher', known.publisher);
+  if (known.mailbox !== false) known.mailbox = checkMailbox('config.sse.mailbox', known.mailbox);
   known.headers = mergeHeaders(known.headers);
   return known;
 }

@@ -5,11 +5,13 @@ import { toCursor } from './cursor';
 import { Endpoint } from './endpoint';
 import { SseError, show } from './error';
 import { encode, type SseMessage } from './event';
-import { ALL, Hub, type SseEvents, type SseLogger, type SseStats } from './hub';
+import { Hub, type SseEvents, type SseLogger, type SseStats } from './hub';
 import type { SseOptions } from './options';
 import { Publication } from './publication';
 import { REACHES, reachOf, type Cause, type Reach } from './reach';
 import type { SseRequest } from './request';
+import { Takes } from './takes';
+import { ALL } from './target';
 
 /** How a message is published. */
 export interface PublishOptions {
@@ -45,6 +47,7 @@ export class Sse {
   readonly #hub: Hub;
   readonly #authorizer: Authorizer;
   readonly #broker: Broker;
+  readonly #takes: Takes;
   readonly #causeOf: () => Cause;
   readonly #logger: SseLogger;
   readonly #isAlone: boolean;
@@ -66,6 +69,8 @@ export class Sse {
     this.#authorizer = new Authorizer(parts.options, parts.logger);
     this.endpoint = new Endpoint(this.#hub, parts.options, this.#authorizer, () => this.#broker.catchUp());
     this.#hub.onReauthorize((connections) => void this.#reauthorizeAll(connections));
+    this.#takes = new Takes((act) => this.#broker.publish({ keys: [], body: '', act, reach: 'everywhere' }));
+    this.#hub.onTake(this.#takes);
     this.#isAlone = parts.isAlone;
     this.#contextOf = parts.contextOf ?? (async (request) => request);
     this.#causeOf = parts.causeOf;
@@ -81,6 +86,7 @@ export class Sse {
   /** @internal Ends all streams, each told when to come back, then leaves the order. Safe to call twice. */
   async stop(): Promise<void> {
     await this.#hub.drain();
+    this.#takes.stop();
     await this.#broker.stop();
   }
 

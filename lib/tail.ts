@@ -19,6 +19,8 @@ const NONE: ReadonlySet<Entry> = new Set();
 /** The newest messages of one key, oldest first, and how far those that are gone reached. */
 export class Tail {
   readonly key: string;
+  /** Whether its messages wait until someone takes them. */
+  readonly isMailbox: boolean;
   #entries: Entry[] = [];
   #start = 0;
   /** The newest entry that is gone, of any reach. */
@@ -27,9 +29,16 @@ export class Tail {
   lostInOrder: Loss | undefined;
   /** Entries that have left this tail but are kept for another of their keys: lost only to those who do not hold it. */
   #strays: Set<Entry> | undefined;
+  /** How many of its entries wait for someone who holds this key to take them. */
+  waiting = 0;
+  /** How many of its entries are kept for mailboxes only. */
+  held = 0;
+  /** Whether it is counted among the bytes of the history. */
+  isWeighed = false;
 
-  constructor(key: string) {
+  constructor(key: string, isMailbox: boolean) {
     this.key = key;
+    this.isMailbox = isMailbox;
   }
 
   get strays(): ReadonlySet<Entry> {
@@ -41,12 +50,22 @@ export class Tail {
     return this.length === 0 && this.strays.size === 0;
   }
 
+  /** Whether something of the history is kept for this key. */
+  get isOfHistory(): boolean {
+    return this.length > this.held || this.strays.size > 0;
+  }
+
   get length(): number {
     return this.#entries.length - this.#start;
   }
 
   get oldest(): Entry | undefined {
     return this.#entries[this.#start];
+  }
+
+  get firstWaiting(): Entry | undefined {
+    for (let i = 0; i < this.length; i++) if (this.at(i)!.waits?.has(this.key) === true) return this.at(i);
+    return undefined;
   }
 
   at(index: number): Entry | undefined {
@@ -77,6 +96,15 @@ export class Tail {
       this.#start = 0;
     }
     return entry;
+  }
+
+  /** Takes an entry out; says whether it was in. */
+  remove(entry: Entry): boolean {
+    const index = this.indexAfter(entry.offset - 1);
+    if (this.at(index) !== entry) return false;
+    if (index === 0) this.shift();
+    else this.#entries.splice(this.#start + index, 1);
+    return true;
   }
 
   /** Remembers that an entry is gone for everyone. */

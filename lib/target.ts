@@ -1,5 +1,7 @@
 import { SseError, show } from './error';
 
+/** The key that every connection holds: `publishAll` is a publish to it. */
+export const ALL = '@all';
 /** Every connection that has a user holds it. */
 const AUTHENTICATED = '@authenticated';
 /** Every connection that has none holds it. */

@@ -3,8 +3,9 @@ import { isOn, type SsePublisher, type SseTarget } from '../bridge_options';
 import type { SseResponse } from '../connection';
 import { isOver } from '../endpoint';
 import { SseError, show } from '../error';
-import { ALL } from '../hub';
+import { covers } from '../pattern';
 import type { SseRequest } from '../request';
+import { ALL } from '../target';
 import { endWith, readBody } from './body';
 import { submissionReader } from './submission';
 import { publishTo, type Publishing } from './target';
@@ -101,10 +102,6 @@ function challengeOf({ code }: { code?: string }): string | undefined {
   if (code === 'ERR_SSE_WRONG_SECRET') return 'Bearer realm="egg-sse", error="invalid_token"';
   if (code === 'ERR_SSE_SCOPE') return 'Bearer realm="egg-sse", error="insufficient_scope"';
   return undefined;
-}
-
-function covers(pattern: string, key: string): boolean {
-  return pattern.endsWith('*') ? key.startsWith(pattern.slice(0, -1)) : key === pattern;
 }
 
 function digest(secret: string): Buffer {

@@ -1,7 +1,7 @@
 import type { History, Message } from '../broker';
 import type { HistoryPart } from '../channel';
 import type { Position } from '../cursor';
-import type { Losses } from '../log';
+import type { Losses, Mail } from '../log';
 
 const TICK_MS = 100;
 
@@ -39,7 +39,7 @@ export class Inheritance {
     this.#askNext();
   }
 
-  take(worker: string, { epoch, losses, messages, last }: HistoryPart): void {
+  take(worker: string, { epoch, losses, messages, mail, last }: HistoryPart): void {
     const { seq } = this.#position;
     if (worker !== this.#from || epoch !== this.#position.epoch) return;
     this.#heardAt = performance.now();
@@ -49,10 +49,11 @@ export class Inheritance {
     }
     if (!last) return;
     const { keys = [], others } = this.#losses ?? {};
-    this.#finish({
+    const known = {
       keys: keys.filter((loss) => loss.seq <= seq),
       others: others === undefined || others.seq <= seq ? others : { ...others, seq },
-    });
+    };
+    this.#finish(known, mail ?? this.#noMail);
   }
 
   stop(): void {
@@ -69,11 +70,17 @@ export class Inheritance {
     this.#heardAt = performance.now();
     this.#from = this.#candidates.shift();
     if (this.#from !== undefined) this.#ask(this.#from);
-    else this.#finish({ keys: [], others: { seq: this.#position.seq, reason: 'evicted' } });
+    else this.#finish({ keys: [], others: { seq: this.#position.seq, reason: 'evicted' } }, this.#noMail);
   }
 
-  #finish(losses: Losses): void {
+  /** Nothing is known of what waits. */
+  get #noMail(): Mail {
+    const { epoch, seq } = this.#position;
+    return { epoch, first: seq + 1, last: seq, waiting: [], lost: [] };
+  }
+
+  #finish(losses: Losses, mail: Mail): void {
     this.stop();
-    this.#onDone({ position: this.#position, losses, messages: this.#messages });
+    this.#onDone({ position: this.#position, losses, messages: this.#messages, mail });
   }
 }

@@ -128,13 +128,14 @@ export class MessengerBroker implements Broker {
   }
 
   /** Takes a part of what was missed; with the last one the worker is live. */
-  #take({ epoch, seq, losses, messages, last }: HistoryPart, session: string): void {
+  #take({ epoch, seq, losses, messages, mail, last }: HistoryPart, session: string): void {
     const replica = this.#replica!;
     if (losses !== undefined) replica.join(epoch, losses);
     for (const message of messages) this.#hear(message, epoch);
     // As long as parts come, there is no need to ask again.
     this.#joinedAt = performance.now();
     if (!last) return;
+    if (mail !== undefined) replica.sort(mail);
     replica.arrive({ epoch, seq });
     replica.follow(true);
     this.#live = true;

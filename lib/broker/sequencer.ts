@@ -313,11 +313,12 @@ export class Sequencer implements Broker {
     this.#begin({ epoch, seq });
   }
 
-  #inherit({ position, losses, messages }: History): void {
+  #inherit({ position, losses, messages, mail }: History): void {
     const replica = this.#replica!;
     this.#inheritance = undefined;
     replica.join(position.epoch, losses);
     for (const message of messages) replica.deliver(message);
+    replica.sort(mail);
     replica.arrive(position);
     for (const message of this.#deferred) replica.deliver(message);
     this.#deferred = [];

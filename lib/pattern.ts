@@ -1,0 +1,4 @@
+/** Whether a key is the one that a pattern names or, for a pattern that ends with `*`, begins with what stands before. */
+export function covers(pattern: string, key: string): boolean {
+  return pattern.endsWith('*') ? key.startsWith(pattern.slice(0, -1)) : key === pattern;
+}

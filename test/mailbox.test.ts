@@ -1,0 +1,234 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { user } from '../lib';
+import { eventually } from './support/eventually';
+import { plainServers, type PlainServer } from './support/plain';
+import { Stream } from './support/stream';
+
+const start = plainServers();
+
+const MAILBOX = { keys: ['box:*'], age: 60_000, count: 1_000, bytes: 1e8 };
+
+const startWith = (mailbox: object = {}, options: object = {}): Promise<PlainServer> =>
+  start({ mailbox: { ...MAILBOX, ...mailbox }, ...options });
+
+const open = async (url: string, lastEventId?: string): Promise<Stream> => {
+  const stream = await Stream.open(url, { headers: lastEventId === undefined ? {} : { 'Last-Event-ID': lastEventId } });
+  return stream.until(({ events }) => events.length > 0);
+};
+
+/** What a client gets that opens now and waits for a last word. */
+async function read({ url, sse }: PlainServer, keys: readonly string[], lastEventId?: string): Promise<Stream> {
+  const query = keys.map((key) => `connectKey=${encodeURIComponent(key)}`).join('&');
+  const stream = await open(`${url}?${query}`, lastEventId);
+  await sse.publish(keys[0]!, 'end');
+  await stream.until(({ data }) => data.includes('end'));
+  stream.close();
+  await eventually(() => sse.countAll() === 0);
+  return stream;
+}
+
+const gapsOf = (stream: Stream): unknown[] => stream.own('gap').map(({ data }) => JSON.parse(data) as unknown);
+
+describe('a mailbox', { timeout: 60_000 }, () => {
+  it('keeps what is published while nobody is there, and gives it once, in order, before what is live', async () => {
+    const server = await startWith();
+    for (const text of ['1', '2', '3']) await server.sse.publish('box:ann', text);
+    const first = await open(`${server.url}?connectKey=box:ann`);
+    await server.sse.publish('box:ann', '4');
+    await first.untilMessages(4);
+    assert.deepEqual(first.data, ['1', '2', '3', '4']);
+    first.close();
+    assert.deepEqual((await read(server, ['box:ann'])).data, ['end']);
+  });
+
+  it('gives a client of other keys none of what they had before it came', async () => {
+    const server = await startWith();
+    await server.sse.publish('news', 'old');
+    await server.sse.publish(['news', 'box:ann'], 'for both');
+    await server.sse.publish('news', 'old as well');
+    await server.sse.publish('box:bob', 'not hers');
+    const stream = await read(server, ['news', 'box:ann', 'box:eve']);
+    assert.deepEqual(stream.data, ['for both', 'end']);
+    assert.deepEqual(gapsOf(stream), []);
+  });
+
+  it('is of a user, when the authorizer says who it is', async () => {
+    const server = await startWith({ keys: [user('*')] });
+    server.sse.authorize(() => ({ user: 'ann' }));
+    await server.sse.publish(user('ann'), 'hello');
+    await server.sse.publish(user('bob'), 'not hers');
+    assert.deepEqual((await read(server, ['a'])).data, ['hello', 'end']);
+    assert.deepEqual((await read(server, ['a'])).data, ['end']);
+  });
+
+  it('is read by one of two devices, and what comes while both are there by both', async () => {
+    const server = await startWith();
+    await server.sse.publish('box:ann', 'waits');
+    const first = await open(`${server.url}?connectKey=box:ann`);
+    await first.untilMessages(1);
+    const second = await open(`${server.url}?connectKey=box:ann`);
+    await server.sse.publish('box:ann', 'live');
+    await first.untilMessages(2);
+    await second.untilMessages(1);
+    assert.deepEqual([first.data, second.data], [['waits', 'live'], ['live']]);
+    first.close();
+    second.close();
+  });
+
+  it('is left as it is by a client that is cut off in the middle of its mail: it goes on there, with all its keys', async () => {
+    const server = await startWith();
+    await server.sse.publish('box:ann', '1');
+    await server.sse.publish('news', 'before she came');
+    await server.sse.publish('box:ann', '2');
+    await server.sse.publish('box:ann', '3');
+    const stream = await open(`${server.url}?connectKey=news&connectKey=box:ann`);
+    await stream.untilMessages(3);
+    stream.close();
+    await server.sse.publish('news', 'while she was away');
+    const ids = [stream.own('hello')[0]!, ...stream.messages].map(({ id }) => id);
+    const rest = ['1', '2', '3', 'while she was away'];
+    for (const [i, id] of ids.entries()) {
+      const back = await read(server, ['box:ann', 'news'], id);
+      assert.deepEqual(back.data.slice(0, 4 - i), rest.slice(i));
+      assert.deepEqual(gapsOf(back), []);
+    }
+  });
+
+  it('outlives the history, and costs the other keys of its messages nothing', async () => {
+    const server = await startWith({}, { history: { age: 20, count: 1_000, bytes: 1e8 }, pingInterval: 200 });
+    await server.sse.publish(['box:ann', 'news'], '1');
+    await server.sse.publish('box:ann', '2');
+    await eventually(() => server.sse.stats.historyMessages === 0 && server.sse.stats.mailMessages === 2);
+    assert.equal(server.sse.stats.historyBytes, 0);
+    const stream = await read(server, ['box:ann', 'news']);
+    assert.deepEqual([stream.data, gapsOf(stream)], [['1', '2', 'end'], []]);
+    await eventually(() => server.sse.stats.mailMessages === 0);
+    assert.equal(server.sse.stats.mailBytes, 0);
+    assert.deepEqual((await read(server, ['box:ann'])).data, ['end']);
+  });
+
+  it('gives a client that comes back with an old id what it missed, though the history has let go of it', async () => {
+    const server = await startWith({}, { history: { age: 20, count: 1_000, bytes: 1e8 }, pingInterval: 200 });
+    const before = await read(server, ['box:ann', 'news']);
+    await server.sse.publish('box:ann', '1');
+    await server.sse.publish('news', '2');
+    await eventually(() => server.sse.stats.historyMessages === 0);
+    const back = await read(server, ['box:ann', 'news'], before.lastEventId);
+    assert.deepEqual(back.data, ['1', 'end']);
+    assert.deepEqual(gapsOf(back), [{ reason: 'expired', keys: ['news'] }]);
+  });
+
+  it('works without a history', async () => {
+    const server = await startWith({}, { history: false });
+    for (const text of ['1', '2']) await server.sse.publish('box:ann', text);
+    await server.sse.publish('news', 'x');
+    assert.deepEqual((await read(server, ['box:ann', 'news'])).data, ['1', '2', 'end']);
+    assert.deepEqual((await read(server, ['box:ann', 'news'])).data, ['end']);
+  });
+
+  it('tells once that mail has waited for too long, and gives the rest', async () => {
+    const history = { age: 20, count: 1_000, bytes: 1e8 };
+    const server = await startWith({ age: 200 }, { pingInterval: 200, history });
+    await server.sse.publish('box:ann', '1');
+    await server.sse.publish('box:bob', 'read in time');
+    assert.deepEqual((await read(server, ['box:bob'])).data, ['read in time', 'end']);
+    const gap = async (key: string): Promise<unknown[]> => {
+      const stream = await open(`${server.url}?connectKey=${key}`);
+      stream.close();
+      return gapsOf(stream);
+    };
+    await eventually(() => server.sse.stats.mailMessages === 1);
+    await eventually(() => server.sse.stats.mailMessages === 0);
+    assert.deepEqual(await gap('box:ann'), [{ reason: 'expired', keys: ['box:ann'] }]);
+    assert.deepEqual(await gap('box:ann'), []);
+    assert.deepEqual(await gap('box:bob'), []);
+  });
+
+  it('holds at most count messages, the newest, and tells of the others', async () => {
+    const server = await startWith({ count: 3 });
+    for (let i = 1; i <= 10; i++) await server.sse.publish('box:ann', String(i));
+    const stream = await read(server, ['box:ann']);
+    assert.deepEqual(gapsOf(stream), [{ reason: 'evicted', keys: ['box:ann'] }]);
+    assert.deepEqual(stream.data, ['8', '9', '10', 'end']);
+    const again = await read(server, ['box:ann']);
+    assert.deepEqual([again.data, gapsOf(again)], [['end'], []]);
+  });
+
+  it('does not count what a client that is there reads, however much comes at once', async () => {
+    const server = await startWith({ count: 3 });
+    const stream = await open(`${server.url}?connectKey=box:ann`);
+    await Promise.all(Array.from({ length: 500 }, (_, i) => server.sse.publish('box:ann', String(i))));
+    await stream.untilMessages(500);
+    stream.close();
+    const again = await read(server, ['box:ann']);
+    assert.deepEqual([again.data, gapsOf(again)], [['end'], []]);
+  });
+
+  it('never costs more than bytes, and tells of what went', async () => {
+    const bytes = 200_000;
+    const server = await startWith({ bytes }, { history: { age: 1e6, count: 10, bytes: 100_000 } });
+    for (let i = 0; i < 1_000; i++) {
+      await server.sse.publish(`box:${i}`, 'x'.repeat(1_000));
+      assert.ok(server.sse.stats.mailBytes <= bytes);
+    }
+    assert.ok(server.sse.stats.mailMessages > 50);
+    const [oldest, newest] = [await read(server, ['box:0']), await read(server, ['box:999'])];
+    assert.deepEqual(gapsOf(oldest), [{ reason: 'evicted', keys: ['box:0'] }]);
+    assert.deepEqual([newest.data.length, gapsOf(newest)], [2, []]);
+  });
+
+  it('gives the mail of a key that is granted later', async () => {
+    let keys = ['a'];
+    const server = await startWith();
+    server.sse.authorize(() => ({ keys }));
+    await server.sse.publish('box:ann', '1');
+    await server.sse.publish('a', 'before it came');
+    const stream = await open(server.url);
+    await server.sse.publish('a', '2');
+    await stream.untilMessages(1);
+    keys = ['a', 'box:ann'];
+    await server.sse.reauthorize('a');
+    await stream.untilMessages(2);
+    await server.sse.publish('box:ann', '3');
+    await stream.untilMessages(3);
+    assert.deepEqual(stream.data, ['2', '1', '3']);
+    stream.close();
+    assert.deepEqual((await read(server, keys)).data, ['end']);
+  });
+
+  it('gives messages with the ids that their publisher gave them', async () => {
+    const server = await startWith();
+    for (const id of ['own-1', 'own-2']) await server.sse.publish('box:ann', { id, data: id });
+    const stream = await read(server, ['box:ann']);
+    assert.deepEqual(
+      stream.messages.slice(0, 2).map(({ id }) => id),
+      ['own-1', 'own-2'],
+    );
+  });
+
+  it('gives a slow client its mail as it reads, whole', async () => {
+    const server = await startWith({}, { maxUnsentBytes: 64 * 1024 });
+    const text = 'x'.repeat(10_000);
+    for (let i = 0; i < 500; i++) await server.sse.publish('box:ann', `${i} ${text}`);
+    const stream = await Stream.open(`${server.url}?connectKey=box:ann`);
+    stream.pause();
+    await server.sse.publish('box:ann', 'live');
+    assert.ok(server.sse.stats.unsentBytes < 200_000);
+    stream.resume();
+    await stream.untilMessages(501);
+    assert.deepEqual(
+      stream.data.map((data) => data.split(' ')[0]),
+      [...Array.from({ length: 500 }, (_, i) => String(i)), 'live'],
+    );
+    stream.close();
+  });
+
+  it('comes to those whose id nobody knows, after they are told so', async () => {
+    const server = await startWith();
+    await server.sse.publish('box:ann', '1');
+    const stream = await read(server, ['box:ann'], 'nonsense');
+    assert.deepEqual(gapsOf(stream), [{ reason: 'unknown', keys: ['@all', '@anonymous', 'box:ann'] }]);
+    assert.deepEqual(stream.data, ['1', 'end']);
+  });
+});
