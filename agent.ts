@@ -53,7 +53,7 @@ export default class SseAgentBoot implements IBoot {
     localAgents.set(agent.baseDir, this.#local);
     agent.sse = new Sse({
       // It keeps the workers' history when it gives the order, and has no connections of its own to keep one for.
-      options: sequencer === undefined ? { ...options, history: false } : options,
+      options: sequencer === undefined ? { ...options, history: false, mailbox: false } : options,
       broker: distributed ?? sequencer!,
       isAlone: false,
       causeOf: () => AGENT,

@@ -17,7 +17,7 @@ const READING_MS = 60_000;
 
 /** The broker of several hosts, if one is configured; `serves`: this process has connections. */
 export function distribute(egg: EggProcess, options: SseOptions, serves: boolean): RedisBroker | undefined {
-  const { redis, history } = options;
+  const { redis, history, mailbox } = options;
   if (redis === false) return undefined;
   const { maxMessages = MAX_MESSAGES, ...config } = redis;
   const app = (egg as unknown as { config: { redis?: EggRedisConfig } }).config;
@@ -26,6 +26,7 @@ export function distribute(egg: EggProcess, options: SseOptions, serves: boolean
     host: hostOf(egg),
     serves,
     bounds: { count: maxMessages, age: history === false ? READING_MS : history.age },
+    mailbox: mailbox !== false && mailbox.keys.length > 0 ? mailbox : false,
     logger: egg.coreLogger,
   });
 }

@@ -60,7 +60,8 @@ export class Endpoint {
         lastEventId,
       };
       // Its client may have heard of more, on another worker, than has arrived here, or have taken its mail there.
-      const isBehind = lastEventId === undefined ? this.#hub.hasMail(joining) : !this.#hub.knows(lastEventId, joining);
+      const isBehind =
+        lastEventId === undefined ? this.#hub.hasMailbox(joining) : !this.#hub.knows(lastEventId, joining);
       if (isBehind) await this.#catchUp();
       // The client may have left meanwhile.
       if (isOver(response)) return;

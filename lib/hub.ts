@@ -275,9 +275,10 @@ export class Hub implements Replica {
     return this.log.knows(lastEventId, heldBy(joining));
   }
 
-  /** Whether mail waits for a client. */
-  hasMail(joining: Joining): boolean {
-    return this.log.hasMail(heldBy(joining));
+  /** Whether a client holds a mailbox. */
+  hasMailbox(joining: Joining): boolean {
+    const { mailbox } = this.#options;
+    return mailbox !== false && mailboxesOf(mailbox, heldBy(joining)).length > 0;
   }
 
   /** Appends a message to the log, for the pump to write. Never throws. */

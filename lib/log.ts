@@ -328,11 +328,6 @@ export class Log {
     return { reader, gaps: toGaps(gaps) };
   }
 
-  /** Whether mail waits in one of some keys. */
-  hasMail(keys: readonly string[]): boolean {
-    return this.#post !== undefined && keys.some((key) => (this.#tails.get(key)?.waiting ?? 0) > 0);
-  }
-
   /** Hears that a message was taken from a mailbox, here or elsewhere. */
   take(key: string, cursor: string): void {
     const { term, seq } = this.#placeAt(cursor) ?? { term: 0, seq: 0 };

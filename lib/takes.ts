@@ -1,14 +1,17 @@
-import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Act } from './broker';
 
 /** What was taken from mailboxes, for all to hear. */
 export type TakeAct = Extract<Act, { readonly do: 'take' }>;
 
-// Each is a place in the order for every worker: a busy one takes a few a second, whatever its clients read.
-const EVERY_MS = 100;
+// Each is a place in the order for every worker: a busy one takes ten a second in the long run, whatever its clients read.
+const PER_MS = 0.01;
+// So many may follow each other at once: what is told late comes again when its worker dies, or its page is reloaded.
+const MAX_CREDIT = 20;
+const PAUSE_MS = 100;
 
 /**
- * What this process's connections took from mailboxes, told to all others: the first at once, then together, at most ten
+ * What this process's connections took from mailboxes, told to all others: at once or, when there is much, together, ten
  * times a second. Told again until it has its place in the order.
  */
 export class Takes {
@@ -16,6 +19,8 @@ export class Takes {
   #taken = new Map<string, string[]>();
   #told = new Map<string, string>();
   #sending = false;
+  #credit = MAX_CREDIT;
+  #creditAt = performance.now();
   #stopped = false;
 
   constructor(publish: (act: TakeAct) => Promise<unknown>) {
@@ -51,8 +56,12 @@ export class Takes {
     if (this.#sending) return;
     this.#sending = true;
     // What one turn writes is told together.
-    await nextTurn();
+    await Promise.resolve();
     while (!this.#isEmpty && !this.#stopped) {
+      if (!this.#pay()) {
+        await pause(PAUSE_MS, undefined, { ref: false });
+        continue;
+      }
       const act = this.#next();
       try {
         await this.#publish(act);
@@ -61,9 +70,17 @@ export class Takes {
         for (const { key, cursors } of act.taken) this.#taken.set(key, [...cursors, ...(this.#taken.get(key) ?? [])]);
         for (const { key, cursor } of act.told) if (!this.#told.has(key)) this.#told.set(key, cursor);
       }
-      await pause(EVERY_MS, undefined, { ref: false });
     }
     this.#sending = false;
+  }
+
+  #pay(): boolean {
+    const now = performance.now();
+    this.#credit = Math.min(MAX_CREDIT, this.#credit + (now - this.#creditAt) * PER_MS);
+    this.#creditAt = now;
+    if (this.#credit < 1) return false;
+    this.#credit--;
+    return true;
   }
 
   #next(): TakeAct {

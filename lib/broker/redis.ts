@@ -3,13 +3,24 @@ import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promi
 import type { Act, Broker, Draft, Poll, Question, Replica } from '../broker';
 import type { Position } from '../cursor';
 import type { SseLogger } from '../hub';
+import { parseCursor } from '../cursor';
 import { NO_LOSSES, type Losses } from '../log';
+import { mailboxesOf, type SseMailbox } from '../mailbox';
 import { Outbox, type Numbered } from '../outbox';
 import type { LossReason } from '../tail';
 import type { Reach } from '../reach';
 import { connectRedis, whenEnded, type RedisClient, type RedisSettings } from '../redis';
 import { supervise, type Supervision } from '../supervise';
-import { Store, type KeyPlace, type Place, type StoreBounds, type StreamEntry, type Survey } from './redis/store';
+import {
+  Store,
+  type Epoch,
+  type KeyPlace,
+  type Place,
+  type StoreBounds,
+  type StoreTakes,
+  type StreamEntry,
+  type Survey,
+} from './redis/store';
 
 /** How long things may take, in ms. */
 export interface RedisTimes {
@@ -69,6 +80,7 @@ export class RedisBroker implements Broker {
   readonly #app: string;
   readonly #host: string;
   readonly #bounds: StoreBounds;
+  readonly #mailbox: SseMailbox | false;
   readonly #logger: SseLogger;
   readonly #times: RedisTimes;
   readonly #serves: boolean;
@@ -103,7 +115,8 @@ export class RedisBroker implements Broker {
       app: string;
       host: string;
       serves: boolean;
-      bounds: StoreBounds;
+      bounds: Omit<StoreBounds, 'mailAge'>;
+      mailbox?: SseMailbox | false;
       logger: SseLogger;
       times?: Partial<RedisTimes>;
     },
@@ -112,7 +125,8 @@ export class RedisBroker implements Broker {
     this.#app = options.app;
     this.#host = options.host;
     this.#serves = options.serves;
-    this.#bounds = options.bounds;
+    this.#mailbox = options.mailbox ?? false;
+    this.#bounds = { ...options.bounds, mailAge: this.#mailbox === false ? 0 : this.#mailbox.age };
     this.#logger = options.logger;
     this.#times = { ...TIMES, ...options.times };
     this.#worker = `${options.host}/${process.pid}-${randomBytes(4).toString('hex')}`;
@@ -252,6 +266,7 @@ export class RedisBroker implements Broker {
     }
     // What is missing at the end is gone, too.
     await this.#advance(store, { term: at.term, seq: at.seq + 1 });
+    if (this.#serves && this.#mailbox !== false) await this.#sort(store, at);
     if (this.#serves) await store.beat().catch(passOverRefusal);
     this.#store = store;
     this.#unsent = [...this.#outbox.after()];
@@ -311,21 +326,69 @@ export class RedisBroker implements Broker {
   async #advance(store: Store, { term, seq }: Place): Promise<void> {
     if (this.#place?.term === term && this.#place.seq === seq - 1) return;
     const isFresh = this.#place === undefined;
+    const mail =
+      this.#serves && this.#mailbox !== false
+        ? await store.heldMail(this.#place ?? { term: 0, seq: 0 }, { term, seq })
+        : [];
     const survey = await store.survey(this.#place?.seq ?? 0);
     if (this.#place?.term !== term) {
-      for (const epoch of survey.epochs) {
+      for (const epoch of withMail(survey.epochs, mail)) {
         const { term: each, first, last = 0, seen = 0 } = epoch;
         if (each > term || (this.#place !== undefined && each < this.#place.term)) continue;
         const isNew = this.#place?.term !== each;
         if (isNew) this.#begin({ term: each, seq: first - 1 });
         if (each === term) continue;
         this.#pass(last, survey);
+        this.#deliverHeld(mail, each);
         // Of what is new to this process nobody will tell it any more; of the rest, a witness does.
         if (isFresh || isNew) this.#lose({ keys: [], others: { seq: seen, reason: 'lost' } });
       }
       if (this.#place?.term !== term) this.#begin({ term, seq: seq - 1 });
     }
     this.#pass(seq - 1, survey);
+    this.#deliverHeld(mail, term);
+  }
+
+  /** Delivers what of an epoch was passed over but is kept for mailboxes. */
+  #deliverHeld(mail: readonly StreamEntry[], epoch: number): void {
+    for (const { id, fields } of mail) {
+      const place = toPlace(id);
+      const { n: nonce, b: body, e: event, i: ownId, h: host = '', m = '[]', t } = fields;
+      if (place.term !== epoch || body === undefined || (host !== '' && host !== this.#host)) continue;
+      const keys = JSON.parse(m) as string[];
+      const age = Math.max(0, Date.now() - Number(t));
+      this.#replica!.deliver({ keys, body, event, id: ownId, nonce, position: toPosition(place), age });
+    }
+    this.#replica!.arrive(toPosition(this.#place!));
+  }
+
+  /** Says what waits, of what the store has had: what it lost may have been taken or not. */
+  async #sort(store: Store, at: Place): Promise<void> {
+    const { waiting, unread, evicted } = await store.mail(at);
+    const { epochs } = await store.survey(at.seq);
+    for (const { term, first, last = term === at.term ? at.seq : 0 } of epochs) {
+      const places = new Map<string, number[]>();
+      for (const [place, key] of waiting) {
+        if (place.term === term) places.set(key, [...(places.get(key) ?? []), place.seq]);
+      }
+      const lost = this.#concerning(unread, first - 1).filter(({ seq }) => seq <= last);
+      this.#replica!.sort({
+        epoch: toPosition({ term, seq: 0 }).epoch,
+        first,
+        last,
+        waiting: [...places].map(([key, seqs]) => ({ key, seqs })),
+        lost: lost.map(({ key, seq }) => ({ key, seq, reason: seq <= evicted ? 'evicted' : 'expired' })),
+      });
+    }
+  }
+
+  #takesOf({ act }: Draft): StoreTakes | undefined {
+    if (act?.do !== 'take') return undefined;
+    const taken = act.taken.flatMap(({ key, cursors }) =>
+      cursors.map((cursor) => [toId(fromCursor(cursor)), key] as const),
+    );
+    const told = act.told.map(({ key, cursor }) => [fromCursor(cursor).seq, key, this.#host] as const);
+    return { taken, told };
   }
 
   #begin(place: Place): void {
@@ -406,7 +469,11 @@ export class RedisBroker implements Broker {
         const batch = this.#nextBatch();
         let done: boolean;
         try {
-          done = await store.append(batch, ({ reach }) => (reach === 'everywhere' ? '' : this.#host));
+          done = await store.append(batch, {
+            host: ({ reach }) => (reach === 'everywhere' ? '' : this.#host),
+            mailboxes: ({ keys }) => (this.#mailbox === false ? [] : mailboxesOf(this.#mailbox, keys)),
+            takes: (draft) => this.#takesOf(draft),
+          });
         } catch (error) {
           if (this.#store !== store) return;
           await this.#onRefused(error as Error);
@@ -512,6 +579,23 @@ const EPOCH_LENGTH = 8;
 /** An epoch's name is its term: ms since 1970, to base 36. */
 function toPosition({ term, seq }: Place): Position {
   return { epoch: term.toString(36).padStart(EPOCH_LENGTH, '0'), seq };
+}
+
+/** The place that a cursor of this order names. */
+function fromCursor(cursor: string): Place {
+  const { epoch, seq } = parseCursor(cursor)!;
+  return { term: Number.parseInt(epoch, 36), seq };
+}
+
+/** The epochs, with those before them that only mail is left of. */
+function withMail(epochs: Survey['epochs'], mail: readonly StreamEntry[]): Survey['epochs'] {
+  const known = new Set(epochs.map(({ term }) => term));
+  const older = new Map<number, Epoch>();
+  for (const { id } of mail) {
+    const { term, seq } = toPlace(id);
+    if (!known.has(term)) older.set(term, { term, first: older.get(term)?.first ?? seq, last: seq });
+  }
+  return [...older.values(), ...epochs];
 }
 
 function isBefore(a: Place, b: Place): boolean {

@@ -7,6 +7,11 @@
  * were, and how far messages were `trimmed`, and of those, `evicted`. Two sorted sets hold places by key: `lost` the
  * newest that was trimmed, `latest` the newest that was given, which tells what may be missing when others than these
  * scripts took messages away. What they have dropped themselves reached up to `forgotten` and `unlisted`.
+ *
+ * What leaves the order while a mailbox waits for it goes to the stream `mail`, with the same id. The sorted set `waiting`
+ * has `<id>\n<key>` for each mailbox that waits for a message, of the order or held, by its seq; `done` the ids of held
+ * ones that none waits for any more, by when they were taken; `unread` by mailbox the newest seq that was let go of before
+ * anyone took it, of which those up to `mailEvicted` were too many.
  */
 const HEAD = `
 local function now()
@@ -23,11 +28,78 @@ local function place(term, seq) return string.format('%.0f-%.0f', term, seq) end
 
 const TRIM = `
 local MAX_KEYS = 16384
+local MAX_WAITING = 262144
+local MAIL, WAITING, DONE, UNREAD = unpack(KEYS, #KEYS - 3)
 local function bound(set, meta, field)
   local surplus = redis.call('ZCARD', set) - MAX_KEYS
   if surplus <= 0 then return end
   local dropped = redis.call('ZPOPMIN', set, surplus)
   redis.call('HSET', meta, field, dropped[#dropped])
+end
+local function note(set, seq, member)
+  local known = redis.call('ZSCORE', set, member)
+  if not known or tonumber(known) < seq then redis.call('ZADD', set, seq, member) end
+end
+-- Keeps an entry that leaves the order, if a mailbox waits for it.
+local function hold(entry, fields, seq)
+  if not fields.m or redis.call('ZCOUNT', WAITING, seq, seq) == 0 then return false end
+  return not redis.pcall('XADD', MAIL, entry[1], unpack(entry[2])).err
+end
+-- Gives up an entry that mailboxes kept; those that still wait for it are told, one day.
+local function drop(entry, lost, meta)
+  local fields = fieldsOf(entry)
+  local seq = tonumber(string.match(entry[1], '%d+$'))
+  for _, key in ipairs(cjson.decode(fields.m)) do note(lost, seq, (fields.h or '') .. '\\n' .. key) end
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', WAITING, seq, seq)) do
+    note(UNREAD, seq, (fields.h or '') .. '\\n' .. string.match(member, '^[^\\n]*\\n(.*)$'))
+  end
+  redis.call('ZREMRANGEBYSCORE', WAITING, seq, seq)
+  redis.call('XDEL', MAIL, entry[1])
+  redis.call('ZREM', DONE, entry[1])
+end
+local function trimMail(order, meta, lost, max, age, mailAge, budget)
+  -- A process without mailboxes leaves those of others as they are.
+  if mailAge == 0 then return end
+  local excess = redis.call('XLEN', MAIL) - max
+  for _, entry in ipairs(redis.call('XRANGE', MAIL, '-', '+', 'COUNT', budget)) do
+    local fields = fieldsOf(entry)
+    if excess <= 0 and tonumber(fields.t) >= now() - mailAge then break end
+    if excess > 0 then redis.call('HSET', meta, 'mailEvicted', tonumber(string.match(entry[1], '%d+$'))) end
+    excess = excess - 1
+    drop(entry, lost, meta)
+  end
+  -- What was taken is kept for a while, for those who lost it on the way.
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', DONE, '-inf', now() - age, 'LIMIT', 0, budget)) do
+    local entry = redis.call('XRANGE', MAIL, id, id)[1]
+    if entry then drop(entry, lost, meta) else redis.call('ZREM', DONE, id) end
+  end
+  -- What waits is in the order or held; others may have taken it away.
+  local oldest = redis.call('XRANGE', MAIL, '-', '+', 'COUNT', 1)[1] or redis.call('XRANGE', order, '-', '+', 'COUNT', 1)[1]
+  if oldest then redis.call('ZREMRANGEBYSCORE', WAITING, '-inf', '(' .. string.match(oldest[1], '%d+$')) end
+  local surplus = redis.call('ZCARD', WAITING) - MAX_WAITING
+  if surplus > 0 then
+    for i, member in ipairs(redis.call('ZRANGE', WAITING, 0, surplus - 1)) do
+      local seq, key = string.match(member, '^%d+%-(%d+)\\n(.*)$')
+      note(UNREAD, tonumber(seq), '\\n' .. key)
+    end
+    redis.call('ZREMRANGEBYRANK', WAITING, 0, surplus - 1)
+  end
+  bound(UNREAD, meta, 'mailForgotten')
+end
+local function take(takes)
+  for _, each in ipairs(takes.taken) do
+    local id, key = each[1], each[2]
+    local seq = string.match(id, '%d+$')
+    if redis.call('ZREM', WAITING, id .. '\\n' .. key) == 1 and redis.call('ZCOUNT', WAITING, seq, seq) == 0 then
+      if #redis.call('XRANGE', MAIL, id, id) > 0 then redis.call('ZADD', DONE, now(), id) end
+    end
+  end
+  for _, each in ipairs(takes.told) do
+    for _, host in ipairs({ '', each[3] }) do
+      local lost = redis.call('ZSCORE', UNREAD, host .. '\\n' .. each[2])
+      if lost and tonumber(lost) <= tonumber(each[1]) then redis.call('ZREM', UNREAD, host .. '\\n' .. each[2]) end
+    end
+  end
 end
 local function trim(order, meta, lost, max, age, budget)
   local horizon = now() - age
@@ -40,8 +112,13 @@ local function trim(order, meta, lost, max, age, budget)
       local fields = fieldsOf(entry)
       if excess <= 0 and tonumber(fields.t) >= horizon then break end
       local seq = tonumber(string.match(entry[1], '%d+$'))
+      local held = hold(entry, fields, seq)
+      local mailboxes = {}
+      if held then for _, key in ipairs(cjson.decode(fields.m)) do mailboxes[key] = true end end
       if fields.k then
-        for _, key in ipairs(cjson.decode(fields.k)) do redis.call('ZADD', lost, seq, (fields.h or '') .. '\\n' .. key) end
+        for _, key in ipairs(cjson.decode(fields.k)) do
+          if not mailboxes[key] then note(lost, seq, (fields.h or '') .. '\\n' .. key) end
+        end
       end
       if excess > 0 then evicted = seq end
       trimmed = seq
@@ -109,9 +186,9 @@ return { string.format('%.0f', term), seq, string.format('%.0f', now()) }
 /**
  * Orders a publisher's drafts, each once: its numbers grow, and those that are not new are passed over.
  *
- * KEYS order, meta, lost, latest, the publisher's newest number. ARGV the publisher's name, ms that its number is kept, the
- * most messages, their age in ms; then for each draft: number, keys as JSON, body, event, id, host, act as JSON, each ''
- * for none.
+ * KEYS order, meta, lost, latest, the publisher's newest number, mail, waiting, done, unread. ARGV the publisher's name, ms that its number is kept, the
+ * most messages, their age in ms, that of mail; then for each draft: number, keys as JSON, body, event, id, host, act as
+ * JSON, those of its keys that are mailboxes as JSON, what it says was taken of mailboxes as JSON, each '' for none.
  * Returns 0, with nothing done, when there is no order to add to.
  */
 export const APPEND = `${HEAD}${TRIM}
@@ -121,11 +198,11 @@ if not term then return 0 end
 local last = tonumber(redis.call('GET', newest) or 0)
 local time = string.format('%.0f', now())
 local count = 0
-for i = 5, #ARGV, 7 do
+for i = 6, #ARGV, 9 do
   local number = tonumber(ARGV[i])
   if number > last then
     local entry = { 't', time, 'n', ARGV[1] .. '.' .. ARGV[i], 'k', ARGV[i + 1], 'b', ARGV[i + 2] }
-    for at, name in ipairs({ 'e', 'i', 'h', 'a' }) do
+    for at, name in ipairs({ 'e', 'i', 'h', 'a', 'm' }) do
       if ARGV[i + 2 + at] ~= '' then
         entry[#entry + 1] = name
         entry[#entry + 1] = ARGV[i + 2 + at]
@@ -134,6 +211,12 @@ for i = 5, #ARGV, 7 do
     local seq = redis.call('HINCRBY', meta, 'seq', 1)
     redis.call('XADD', order, place(term, seq), unpack(entry))
     for _, key in ipairs(cjson.decode(ARGV[i + 1])) do redis.call('ZADD', latest, seq, ARGV[i + 5] .. '\\n' .. key) end
+    if ARGV[i + 7] ~= '' then
+      for _, key in ipairs(cjson.decode(ARGV[i + 7])) do
+        redis.call('ZADD', WAITING, seq, place(term, seq) .. '\\n' .. key)
+      end
+    end
+    if ARGV[i + 8] ~= '' then take(cjson.decode(ARGV[i + 8])) end
     last = number
     count = count + 1
   end
@@ -141,18 +224,21 @@ end
 redis.call('SET', newest, string.format('%.0f', last), 'PX', ARGV[2])
 bound(latest, meta, 'unlisted')
 trim(order, meta, lost, tonumber(ARGV[3]), tonumber(ARGV[4]), 2 * count + 64)
+trimMail(order, meta, lost, tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), 2 * count + 64)
 return 1
 `;
 
 /**
  * A worker says that it lives; messages that are too old go.
  *
- * KEYS order, meta, lost, workers. ARGV its name, the most messages, their age in ms.
+ * KEYS order, meta, lost, workers, mail, waiting, done, unread. ARGV its name, the most messages, their age in ms, that of
+ * mail.
  */
 export const BEAT = `${HEAD}${TRIM}
 redis.call('ZADD', KEYS[4], now(), ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now() - 60000)
 trim(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2]), tonumber(ARGV[3]), 512)
+trimMail(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), 512)
 return 1
 `;
 

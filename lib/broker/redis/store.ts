@@ -38,6 +38,20 @@ export interface KeyPlace {
   readonly seq: number;
 }
 
+/** What waits in mailboxes: ids and keys; and what was let go of before anyone took it. */
+export interface StoredMail {
+  readonly waiting: readonly (readonly [place: Place, key: string])[];
+  readonly unread: readonly KeyPlace[];
+  /** How far for being too many. */
+  readonly evicted: number;
+}
+
+/** What was taken from mailboxes: places, as ids, and keys; and how far someone was told of what is lost of a key. */
+export interface StoreTakes {
+  readonly taken: readonly (readonly [id: string, key: string])[];
+  readonly told: readonly (readonly [seq: number, key: string, host: string])[];
+}
+
 /** An epoch: `first` to `last` is what its store had, and `seen` how far someone had heard of more. */
 export interface Epoch {
   readonly term: number;
@@ -50,6 +64,8 @@ export interface Epoch {
 export interface StoreBounds {
   readonly count: number;
   readonly age: number;
+  /** ms that mail waits. */
+  readonly mailAge: number;
 }
 
 /** How long Redis may take to answer, in ms. */
@@ -59,6 +75,7 @@ const NUMBER_KEPT_MS = 10 * 60_000;
 /** A worker that has not said for so long that it lives is dead, in ms. */
 const DEAD_AFTER_MS = 6_000;
 const INBOX_KEPT_S = 60;
+const MAIL_COUNT = 500;
 
 /** The streams a worker reads. */
 export type StreamName = 'order' | 'questions' | 'inbox';
@@ -89,15 +106,25 @@ export class Store {
   }
 
   /** Orders drafts; false when the order is gone and has to be attached to again. */
-  async append(drafts: readonly Numbered<Draft>[], hostOf: (draft: Draft) => string): Promise<boolean> {
+  async append(
+    drafts: readonly Numbered<Draft>[],
+    of: {
+      host(draft: Draft): string;
+      mailboxes(draft: Draft): readonly string[];
+      takes(draft: Draft): StoreTakes | undefined;
+    },
+  ): Promise<boolean> {
+    const json = (value: object | undefined): string => (value === undefined ? '' : JSON.stringify(value));
     const fields = drafts.flatMap(({ number, draft }) => [
       number,
       JSON.stringify(draft.keys),
       draft.body,
       draft.event ?? '',
       draft.id ?? '',
-      hostOf(draft),
-      draft.act === undefined ? '' : JSON.stringify(draft.act),
+      of.host(draft),
+      json(draft.act),
+      of.mailboxes(draft).length === 0 ? '' : json(of.mailboxes(draft)),
+      json(of.takes(draft)),
     ]);
     const done = await this.#run(
       APPEND,
@@ -107,8 +134,9 @@ export class Store {
         this.#key('lost'),
         this.#key('latest'),
         this.#key(`from:${this.#worker}`),
+        ...this.#mailKeys,
       ],
-      [this.#worker, NUMBER_KEPT_MS, this.#bounds.count, this.#bounds.age, ...fields],
+      [this.#worker, NUMBER_KEPT_MS, this.#bounds.count, this.#bounds.age, this.#bounds.mailAge, ...fields],
     );
     return done === 1;
   }
@@ -140,12 +168,47 @@ export class Store {
     };
   }
 
+  /** What left the order between two places, neither included, and is kept for mailboxes. */
+  async heldMail(after: Place, before: Place): Promise<StreamEntry[]> {
+    const held: StreamEntry[] = [];
+    const end = `${before.term}-${before.seq - 1}`;
+    for (let { term, seq } = after; ;) {
+      const start = `${term}-${seq + 1}`;
+      const found = await this.#call('xrange', this.#key('mail'), start, end, 'COUNT', MAIL_COUNT);
+      const entries = (found as [string, string[]][]).map(([id, fields]) => ({
+        id,
+        fields: Object.fromEntries(pairs(fields)),
+      }));
+      held.push(...entries);
+      if (entries.length < MAIL_COUNT) return held;
+      [term = 0, seq = 0] = entries.at(-1)!.id.split('-').map(Number);
+    }
+  }
+
+  /** What waits in mailboxes, up to a place. */
+  async mail({ seq }: Place): Promise<StoredMail> {
+    const [waiting, unread, [evicted]] = (await Promise.all([
+      this.#call('zrangebyscore', this.#key('waiting'), '-inf', seq),
+      this.#call('zrangebyscore', this.#key('unread'), '-inf', seq, 'WITHSCORES'),
+      this.#call('hmget', this.#key('meta'), 'mailEvicted'),
+    ])) as [string[], string[], [string | null]];
+    return {
+      waiting: waiting.map((member) => {
+        const end = member.indexOf('\n');
+        const [term = 0, at = 0] = member.slice(0, end).split('-').map(Number);
+        return [{ term, seq: at }, member.slice(end + 1)];
+      }),
+      unread: pairs(unread).map(toKeyPlace),
+      evicted: Number(evicted),
+    };
+  }
+
   /** Says that this worker lives, and lets go of what is too old. */
   async beat(): Promise<void> {
     await this.#run(
       BEAT,
-      [this.#key('order'), this.#key('meta'), this.#key('lost'), this.#key('workers')],
-      [this.#worker, this.#bounds.count, this.#bounds.age],
+      [this.#key('order'), this.#key('meta'), this.#key('lost'), this.#key('workers'), ...this.#mailKeys],
+      [this.#worker, this.#bounds.count, this.#bounds.age, this.#bounds.mailAge],
     );
   }
 
@@ -198,6 +261,10 @@ export class Store {
         .map(([id, fields]) => ({ id, fields: Object.fromEntries(pairs(fields!)) }));
     }
     return found;
+  }
+
+  get #mailKeys(): string[] {
+    return ['mail', 'waiting', 'done', 'unread'].map((name) => this.#key(name));
   }
 
   #key(name: string): string {
