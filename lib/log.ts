@@ -338,11 +338,13 @@ export class Log {
     if (lost?.term === term && lost.seq === seq) this.#lostMail.delete(key);
   }
 
-  /** Hears that someone was told of what a mailbox has lost, up to a place. */
+  /** Hears that someone was told of what a mailbox has lost, up to a place: what still waits here of it comes too late. */
   tell(key: string, cursor: string): void {
     const place = this.#placeAt(cursor);
     const lost = this.#lostMail.get(key);
-    if (place !== undefined && lost !== undefined && !isAfter(lost, place)) this.#lostMail.delete(key);
+    if (place === undefined) return;
+    if (lost !== undefined && !isAfter(lost, place)) this.#lostMail.delete(key);
+    this.#unwaitThrough(key, place);
   }
 
   /** What waits in the mailboxes, of the present epoch. */
@@ -729,7 +731,17 @@ export class Log {
 
   #tell(key: string, { term, seq }: { term: number; seq: number }): void {
     this.#lostMail.delete(key);
+    this.#unwaitThrough(key, { term, seq });
     this.#post!.onTell(key, toCursor({ epoch: this.#epochOf(term), seq }));
+  }
+
+  #unwaitThrough(key: string, place: { term: number; seq: number }): void {
+    const tail = this.#tails.get(key);
+    for (let i = 0; tail !== undefined && tail.waiting > 0; i++) {
+      const entry = tail.at(i);
+      if (entry === undefined || isAfter(entry, place)) return;
+      this.#unwait(entry, key);
+    }
   }
 
   #unwait(entry: Entry, key: string): boolean {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import fc from 'fast-check';
 import { user } from '../lib';
+import { Hub } from '../lib/hub';
 import { eventually } from './support/eventually';
-import { plainServers, type PlainServer } from './support/plain';
+import { optionsWith, plainServers, type PlainServer } from './support/plain';
 import { Stream } from './support/stream';
 
 const start = plainServers();
@@ -230,5 +232,114 @@ describe('a mailbox', { timeout: 60_000 }, () => {
     const stream = await read(server, ['box:ann'], 'nonsense');
     assert.deepEqual(gapsOf(stream), [{ reason: 'unknown', keys: ['@all', '@anonymous', 'box:ann'] }]);
     assert.deepEqual(stream.data, ['1', 'end']);
+  });
+});
+
+describe('mailboxes of two processes', () => {
+  it('lose nothing in silence and give nothing twice, whatever is published, read, let go of and handed on (fuzzed)', () => {
+    const boxes = ['box:a', 'box:b'];
+    const step = fc.oneof(
+      { weight: 5, arbitrary: fc.record({ publish: fc.subarray([...boxes, 'news'], { minLength: 1 }) }) },
+      {
+        weight: 3,
+        arbitrary: fc.record({
+          read: fc.nat(1),
+          of: fc.subarray(boxes, { minLength: 1 }),
+          bytes: fc.constantFrom(1, 1e6),
+        }),
+      },
+      { weight: 1, arbitrary: fc.record({ restart: fc.nat(1) }) },
+      { weight: 2, arbitrary: fc.record({ settle: fc.nat(1) }) },
+    );
+    const bounds = fc.record({ count: fc.constantFrom(1, 3, 1e3), bytes: fc.constantFrom(3_000, 1e6) });
+    const histories = fc.record({
+      age: fc.constant(1e6),
+      count: fc.constantFrom(1, 1e3),
+      bytes: fc.constantFrom(2_500, 1e6),
+    });
+    const epoch = 'aaaaaaaa';
+    fc.assert(
+      fc.property(bounds, histories, fc.array(step, { maxLength: 60 }), (mailbox, history, steps) => {
+        let seq = 0;
+        const hubs: Hub[] = [];
+        const begin = (i: number): void => {
+          const log = (message: string | Error): void => assert.fail(message);
+          const hub = new Hub(optionsWith({ history, mailbox: { ...MAILBOX, ...mailbox } }), {
+            info: log,
+            warn: log,
+            error: log,
+          });
+          const other = hubs[1 - i];
+          const past = other?.history(0);
+          hub.join(epoch, past?.losses ?? { keys: [], others: undefined });
+          for (const message of past?.messages ?? [])
+            hub.deliver(JSON.parse(JSON.stringify(message)) as typeof message);
+          if (past !== undefined) hub.sort(past.mail);
+          hub.arrive({ epoch, seq });
+          const act = (taken: [string, string][], told: [string, string][]): void => {
+            const position = { epoch, seq: ++seq };
+            for (const each of hubs) {
+              each.deliver({
+                keys: [],
+                body: '',
+                act: {
+                  do: 'take',
+                  taken: taken.map(([key, cursor]) => ({ key, cursors: [cursor] })),
+                  told: told.map(([key, cursor]) => ({ key, cursor })),
+                },
+                position,
+              });
+            }
+          };
+          // What is told is heard once the read is over.
+          hub.onTake({
+            take: (...each) => acts.push(() => act([each], [])),
+            tell: (...each) => acts.push(() => act([], [each])),
+          });
+          hubs[i] = hub;
+        };
+        const acts: (() => void)[] = [];
+        begin(0);
+        begin(1);
+        const waiting = new Map(boxes.map((key) => [key, [] as string[]]));
+        for (const each of steps) {
+          if ('publish' in each) {
+            const position = { epoch, seq: ++seq };
+            for (const hub of hubs) hub.deliver({ keys: each.publish, body: `data: ${seq}\n`, position });
+            for (const key of each.publish) waiting.get(key)?.push(String(seq));
+          } else if ('read' in each) {
+            const { log } = hubs[each.read]!;
+            const { reader, gaps } = log.open(['@all', 'news', ...each.of]);
+            const told = new Set(gaps.flatMap(({ keys }) => keys));
+            let text = '';
+            for (let more = true; more;) {
+              const batch = log.read(reader, each.bytes);
+              text += batch.frames?.toString() ?? '';
+              for (const { keys } of batch.gaps) for (const key of keys) told.add(key);
+              more = batch.more;
+            }
+            const got = [...text.matchAll(/data: (\d+)/g)].map(([, number]) => number!);
+            const due = [...new Set(each.of.flatMap((key) => waiting.get(key)!))].sort((a, b) => Number(a) - Number(b));
+            assert.deepEqual(
+              got,
+              due.filter((number) => got.includes(number)),
+              'in order, each once, and nothing else',
+            );
+            for (const key of each.of) {
+              const missed = waiting.get(key)!.some((number) => !got.includes(number));
+              if (missed) assert.ok(told.has(key), `mail of ${key} was lost in silence`);
+              waiting.set(key, []);
+            }
+            for (const tell of acts.splice(0)) tell();
+          } else if ('restart' in each) {
+            begin(each.restart);
+          } else {
+            const { log } = hubs[each.settle]!;
+            log.settle(log.head);
+          }
+        }
+      }),
+      { numRuns: 2_000 },
+    );
   });
 });
