@@ -57,6 +57,23 @@ describe('checkOptions', () => {
     ['pingInterval that timers cannot hold', { pingInterval: 2 ** 31 }, /pingInterval/],
     ['retry that is NaN', { retry: Number.NaN }, /retry is NaN/],
     ['an unknown overload', { overload: 'evict' }, /overload is "evict"; it must be "refuse" or "retry"/],
+    [
+      'a mailbox that is no object',
+      { mailbox: true },
+      /mailbox is true; it must be \{ keys, age, count, bytes \} or false/,
+    ],
+    [
+      'a mailbox of everybody',
+      { mailbox: { ...config.sse.mailbox, keys: ['@all'] } },
+      /mailbox\.keys is .*everybody holds/,
+    ],
+    ['a mailbox with a * in the middle', { mailbox: { ...config.sse.mailbox, keys: ['a*b'] } }, /mailbox\.keys/],
+    ['a mailbox without an age', { mailbox: { keys: ['a'], count: 1, bytes: 1 } }, /mailbox\.age is undefined.*in ms/],
+    [
+      'an unknown option of a mailbox',
+      { mailbox: { ...config.sse.mailbox, size: 1 } },
+      /mailbox\.size is not an option/,
+    ],
     ['maxUnsentBytes of 0', { maxUnsentBytes: 0 }, /maxUnsentBytes is 0.*bytes/],
     ['stallTimeout as text', { stallTimeout: '30s' }, /stallTimeout is "30s"/],
     ['maxAge that is infinite', { maxAge: Infinity }, /maxAge is Infinity/],
