@@ -10,13 +10,25 @@ async function publish({ url }: { url: string }, key: string, data: string): Pro
   assert.equal(response.status, 200);
 }
 
+/** Closes a stream, and resolves when no worker holds it any more: what came until then would have been taken by it. */
+async function leave(stream: Stream, { url }: Worker, key: string): Promise<void> {
+  stream.close();
+  await eventually(async () => {
+    const { clients, complete } = (await (await fetch(`${url}/total?key=${key}`)).json()) as {
+      clients: number;
+      complete: boolean;
+    };
+    return clients === 0 && complete;
+  });
+}
+
 /** What a client gets that opens now, up to a last word. */
 async function read(worker: Worker, key: string): Promise<string[]> {
   const stream = await Stream.open(`${worker.url}/stream?connectKey=${key}&connectKey=last`);
   await stream.until(({ events }) => events.length > 0);
   await publish(worker, 'last', 'end');
   await stream.until(({ data }) => data.includes('end'));
-  stream.close();
+  await leave(stream, worker, key);
   assert.deepEqual(stream.own('gap'), []);
   return stream.data.slice(0, -1);
 }
