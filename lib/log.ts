@@ -737,7 +737,8 @@ export class Log {
 
   #unwaitThrough(key: string, place: { term: number; seq: number }): void {
     const tail = this.#tails.get(key);
-    for (let i = 0; tail !== undefined && tail.waiting > 0; i++) {
+    if (tail === undefined) return;
+    for (let i = 0; tail.waiting > 0; i++) {
       const entry = tail.at(i);
       if (entry === undefined || isAfter(entry, place)) return;
       this.#unwait(entry, key);
