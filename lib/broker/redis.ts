@@ -157,7 +157,12 @@ export class RedisBroker implements Broker {
       this.#fail(error as Error);
       return;
     }
-    if (newest !== undefined) await this.#arrival(newest);
+    if (newest === undefined) return;
+    // What somebody has deleted from the stream never arrives.
+    const waited = new AbortController();
+    const late = pause(this.#times.answer, undefined, { signal: waited.signal }).catch(() => undefined);
+    await Promise.race([this.#arrival(newest), late]);
+    waited.abort();
   }
 
   async ask(question: Question, reach: Reach): Promise<Poll> {
