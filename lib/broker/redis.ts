@@ -268,7 +268,12 @@ export class RedisBroker implements Broker {
     const last = { order: after, ...(this.#serves && { questions: since }), inbox: since };
     for (;;) {
       const found = await store.read(reader, last, { count: READ_COUNT, block: BLOCK_MS });
-      for (const entry of found.order ?? []) await this.#take(store, entry);
+      for (const entry of found.order ?? []) {
+        // The store has lost something. This process may have heard more of the last epoch than others, who are to be
+        // told, and may have sent something that is gone.
+        if (toPlace(entry.id).term !== this.#place!.term) throw new Error('the order has begun anew');
+        await this.#take(store, entry);
+      }
       for (const { fields } of found.questions ?? []) this.#answer(store, JSON.parse(fields.q!) as AskedQuestion);
       for (const { fields } of found.inbox ?? []) this.#hear(JSON.parse(fields.a!) as GivenAnswer);
       for (const name of ['order', 'questions', 'inbox'] as const) {
@@ -278,12 +283,21 @@ export class RedisBroker implements Broker {
     }
   }
 
+  /** Says from time to time that this process lives, and sees whether it still has the order, and all of it. */
   async #beat(store: Store, signal: AbortSignal): Promise<void> {
+    let missed: Place | undefined;
     for (;;) {
       await pause(this.#times.beat, undefined, { signal, ref: false });
       if (this.#store !== store) return;
+      const before = this.#place!;
+      if (this.#serves) await store.beat().catch(passOverRefusal);
       // It also finds out that Redis does not answer any more.
-      await (this.#serves ? store.beat() : store.newest()).catch(passOverRefusal);
+      const newest = await store.newest();
+      if (this.#store !== store) return;
+      if (newest?.term !== before.term && newest?.term !== this.#place!.term) throw new Error('the order is gone');
+      // What is there and does not come is gone from the stream.
+      if (missed !== undefined && isSame(missed, this.#place!)) throw new Error('the newest messages are gone');
+      missed = isBefore(this.#place!, newest) && isSame(before, this.#place!) ? before : undefined;
     }
   }
 
@@ -400,7 +414,8 @@ export class RedisBroker implements Broker {
         const batch = this.#nextBatch();
         let done: boolean;
         try {
-          done = await store.append(batch, ({ reach }) => (reach === 'everywhere' ? '' : this.#host));
+          const hostOf = ({ reach }: Draft): string => (reach === 'everywhere' ? '' : this.#host);
+          done = await store.append(batch, { term: this.#place!.term, hostOf });
         } catch (error) {
           if (this.#store !== store) return;
           await this.#onRefused(error as Error);
@@ -506,6 +521,10 @@ const EPOCH_LENGTH = 8;
 /** An epoch's name is its term: ms since 1970, to base 36. */
 function toPosition({ term, seq }: Place): Position {
   return { epoch: term.toString(36).padStart(EPOCH_LENGTH, '0'), seq };
+}
+
+function isSame(a: Place, b: Place): boolean {
+  return a.term === b.term && a.seq === b.seq;
 }
 
 function isBefore(a: Place, b: Place): boolean {
