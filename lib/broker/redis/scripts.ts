@@ -145,9 +145,10 @@ return 1
  * KEYS order, meta, lost, workers. ARGV its name, the most messages, their age in ms.
  */
 export const BEAT = `${HEAD}${TRIM}
-redis.call('ZADD', KEYS[4], now(), ARGV[1])
+-- What only frees memory comes first: Redis does it when it is full, and refuses nothing after it.
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now() - 60000)
 trim(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2]), tonumber(ARGV[3]), 512)
+redis.call('ZADD', KEYS[4], now(), ARGV[1])
 return 1
 `;
 
