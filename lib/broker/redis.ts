@@ -222,7 +222,7 @@ export class RedisBroker implements Broker {
       const [commands, reader] = clients as [RedisClient, RedisClient];
       const broken = new Promise<never>((_, reject) => {
         this.#fail = reject;
-        signal.addEventListener('abort', () => reject(new Error('stopped')), { once: true });
+        signal.addEventListener('abort', () => reject(new Error('stopped')), { signal: over.signal });
       });
       takingPart = this.#takePart(commands, reader, up, over.signal);
       await Promise.race([broken, whenEnded(commands), whenEnded(reader), takingPart]);
