@@ -37,6 +37,9 @@ const BATCH_LENGTH = 512 * 1024;
 // Of how many of its newest messages a process can say which keys they had, should the store lose them.
 const WITNESSED = 1_000;
 
+// Of how many publishers a process remembers what it has heard of them.
+const MAX_PUBLISHERS = 4_096;
+
 // Redis serves, but takes nothing for now: it is full, cannot write to its disk, or lacks replicas.
 const REFUSALS = /^(OOM|MISCONF|NOREPLICAS|BUSY|LOADING)\b/;
 
@@ -88,6 +91,8 @@ export class RedisBroker implements Broker {
   /** How far it has heard of epochs that have ended. */
   readonly #ends = new Map<number, number>();
   readonly #recent: { seq: number; host: string; keys: readonly string[] }[] = [];
+  /** By publisher, the number of its newest message here. */
+  readonly #numbers = new Map<string, number>();
   #arrivals: (() => void)[] = [];
   #poll = 0;
   readonly #polls = new Map<number, ActivePoll>();
@@ -307,19 +312,31 @@ export class RedisBroker implements Broker {
     await this.#advance(store, place);
     this.#place = place;
     const { n: nonce = '', b: body, k, e: event, i: ownId, h: host = '', w } = fields;
+    const dot = nonce.lastIndexOf('.');
+    const publisher = nonce.slice(0, dot);
+    const number = Number(nonce.slice(dot + 1));
     const position = toPosition(place);
     const keys = k === undefined ? [] : (JSON.parse(k) as string[]);
     this.#recent.push({ seq: place.seq, host, keys });
     if (this.#recent.length > 2 * WITNESSED) this.#recent.splice(0, WITNESSED);
-    if (body !== undefined && (host === '' || host === this.#host)) {
+    if (body !== undefined && (host === '' || host === this.#host) && this.#isNew(publisher, number)) {
       this.#replica!.deliver({ keys, body, event, id: ownId, nonce, position });
     } else {
       this.#replica!.arrive(position);
     }
     if (w !== undefined) this.#learn(JSON.parse(w) as Witness);
-    const dot = nonce.lastIndexOf('.');
-    if (nonce.slice(0, dot) === this.#worker) this.#outbox.settle(Number(nonce.slice(dot + 1)), { ...position });
+    if (publisher === this.#worker) this.#outbox.settle(number, { ...position });
     this.#callArrivals();
+  }
+
+  /** Says whether a message did not come before: Redis forgets that it had it when it loses it. */
+  #isNew(publisher: string, number: number): boolean {
+    const newest = this.#numbers.get(publisher) ?? 0;
+    // Those that were heard of lately stand last.
+    this.#numbers.delete(publisher);
+    this.#numbers.set(publisher, Math.max(newest, number));
+    if (this.#numbers.size > MAX_PUBLISHERS) this.#numbers.delete(this.#numbers.keys().next().value!);
+    return number > newest;
   }
 
   /** Comes to just before a place: through the epochs in between, and past what the store no longer has. */
