@@ -343,7 +343,8 @@ export class RedisBroker implements Broker {
   async #advance(store: Store, { term, seq }: Place): Promise<void> {
     if (this.#place?.term === term && this.#place.seq === seq - 1) return;
     const isFresh = this.#place === undefined;
-    const survey = await store.survey(this.#place?.seq ?? 0);
+    // Places of another epoch need not be higher ones.
+    const survey = await store.survey(this.#place?.term === term ? this.#place.seq : 0);
     if (this.#place?.term !== term) {
       for (const epoch of survey.epochs) {
         const { term: each, first, last = 0, seen = 0 } = epoch;
@@ -381,7 +382,9 @@ export class RedisBroker implements Broker {
         : forgotten > from
           ? { seq: Math.min(forgotten, to), reason: reasonAt(forgotten) }
           : undefined;
-    const keys = lost
+    // And among what nobody has noted may be any key's newest.
+    const noted = others?.reason === 'lost' ? [] : lost;
+    const keys = noted
       .filter(({ host, seq }) => seq > from && (host === '' || host === this.#host))
       .map(({ key, seq }) => ({ key, seq: Math.min(seq, to), reason: reasonAt(seq) }));
     this.#lose({ keys, others }, to);
