@@ -34,8 +34,10 @@ export class RedisServer {
 
   /** Commands to it. */
   get admin(): Redis {
-    this.#admin ??= new Redis({ ...this.options, maxRetriesPerRequest: null, retryStrategy: () => 20 });
-    this.#admin.on('error', () => undefined);
+    if (this.#admin === undefined) {
+      this.#admin = new Redis({ ...this.options, maxRetriesPerRequest: null, retryStrategy: () => 20 });
+      this.#admin.on('error', () => undefined);
+    }
     return this.#admin;
   }
 
