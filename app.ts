@@ -1,11 +1,14 @@
+import type { IncomingMessage } from 'node:http';
 import type { Application, IBoot } from 'egg';
 import { MessengerBroker } from './lib/broker/messenger';
 import { mark, markOf, WORKER } from './lib/cause';
 import { openChannel, type Channel, type ToAgent, type ToWorkers } from './lib/channel';
+import { renewContext } from './lib/context';
 import { distribute } from './lib/distribute';
 import { localAgents, sendLocally, type LocalAgent } from './lib/local';
 import { checkOptions } from './lib/options';
 import type { Cause } from './lib/reach';
+import type { SseRequest } from './lib/request';
 import { Sse } from './lib/sse';
 
 /** The plugin in an app worker: ready before the worker listens, gone before Egg kills it. */
@@ -28,6 +31,7 @@ export default class SseAppBoot implements IBoot {
       broker: distribute(app, options, true) ?? new MessengerBroker(channelOf(app, localAgent)),
       isAlone: localAgent !== undefined || workersOf(app) === 1,
       causeOf: () => currentCause(app) ?? WORKER,
+      contextOf: contextsOf(app),
       logger: app.coreLogger,
     });
     inheritCause(app);
@@ -47,6 +51,16 @@ export default class SseAppBoot implements IBoot {
 
   readonly #stop = (): void => {
     this.#app.sse.stop().catch((error: Error) => this.#app.coreLogger.error(error));
+  };
+}
+
+/** What makes the context of a stream's request anew. */
+function contextsOf(app: Application): (request: SseRequest) => Promise<object> {
+  let handle: ReturnType<Application['callback']> | undefined;
+  return (request) => {
+    // All middlewares are there when the first stream is.
+    handle ??= app.callback();
+    return renewContext(request as IncomingMessage, handle);
   };
 }
 

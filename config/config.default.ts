@@ -64,6 +64,15 @@ const sse: SseOptions = {
    */
   maxAge: 30 * 60_000,
 
+  /** ms the app's authorizer may take before the stream is refused with 503. */
+  authorizeTimeout: 10_000,
+
+  /**
+   * The groups directly around a group, for who is in a group of groups: `eng/web` is in `eng`. An app with groups of its
+   * own returns theirs, also as a promise; it is asked once for each connection.
+   */
+  groups: (name) => (name.includes('/') ? [name.slice(0, name.lastIndexOf('/'))] : []),
+
   /**
    * The Redis that carries messages to every host: `{ client: 'name' }` connects as that client of egg-redis or
    * @eggjs/redis does, anything else is options of ioredis: `{ host, port, … }`. `false`: messages stay on this host.

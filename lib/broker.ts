@@ -2,6 +2,16 @@ import type { Position } from './cursor';
 import type { Losses } from './log';
 import type { Reach } from './reach';
 
+/**
+ * What every process in reach is to do, in its place in the order. Plain JSON. It is no message: nobody hears it, and a
+ * process that was away does it when it has caught up.
+ */
+export type Act =
+  /** End the connections that hold one of the keys. */
+  | { readonly do: 'disconnect'; readonly keys: readonly string[]; readonly reason: string }
+  /** Ask the app's authorizer again about the connections that hold one of the keys. */
+  | { readonly do: 'reauthorize'; readonly keys: readonly string[] };
+
 /** A message on its way into the order. Plain JSON: it crosses processes. */
 export interface Draft {
   /** The keys it is for; a connection that holds any of them gets it once. */
@@ -12,6 +22,8 @@ export interface Draft {
   readonly id?: string;
   /** Its event's name. */
   readonly event?: string;
+  /** What is to be done, instead of a message: it has no keys and no body then. */
+  readonly act?: Act;
   readonly reach: Reach;
 }
 

@@ -1,17 +1,29 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
+import type { Admission } from './authorizer';
 import { encodeOwn, PING } from './event';
 import type { Reader } from './log';
+import type { SseRequest } from './request';
 
 /** The response of a request: Node's own, of HTTP/1 or of HTTP/2's compatibility API. */
 export type SseResponse = ServerResponse | Http2ServerResponse;
 
 /**
- * Why a connection ended: the `client` left; its time was up (`age`); it took nothing for `stallTimeout` (`stalled`);
- * the app closed it (`closed`); the worker is going (`shutdown`); its socket failed (`error`).
+ * Why a connection ended: the `client` left; its time was up (`age`), or that of its grant (`expired`); it took nothing
+ * for `stallTimeout` (`stalled`); the app closed it (`closed`) or disconnected those like it (`disconnected`); the authorizer,
+ * asked again, refused it (`refused`); the worker is going (`shutdown`); its socket failed (`error`).
  */
-export type CloseReason = 'client' | 'age' | 'stalled' | 'closed' | 'shutdown' | 'error';
+export type CloseReason =
+  | 'client'
+  | 'age'
+  | 'expired'
+  | 'disconnected'
+  | 'refused'
+  | 'stalled'
+  | 'closed'
+  | 'shutdown'
+  | 'error';
 
 /** What a connection tells its hub. */
 export interface ConnectionOwner {
@@ -21,13 +33,18 @@ export interface ConnectionOwner {
   onEnd(connection: Connection, reason: CloseReason): void;
 }
 
+/** What a connection was granted. */
+export type ConnectionGrant = Pick<Admission, 'keys' | 'user' | 'data' | 'expiresAt'>;
+
+const NO_GRANT: ConnectionGrant = { keys: [], user: undefined, data: undefined, expiresAt: Number.POSITIVE_INFINITY };
+
 // How long a client may take to read what is left when its stream ends.
 const LINGER_MS = 2_000;
 
 /** One open stream: a response, a place in the log, and when its time is up. */
 export class Connection {
-  /** The keys it holds, without the plugin's own. */
-  readonly keys: readonly string[];
+  /** The keys it asked for. */
+  readonly asked: readonly string[];
   readonly reader: Reader;
   /** ms of the monotonic clock at which its lifetime ends. */
   readonly endsAt: number;
@@ -35,6 +52,8 @@ export class Connection {
   lastWriteAt: number;
   /** Whether a ping is due. */
   pingDue = false;
+  #grant: ConnectionGrant = NO_GRANT;
+  #expiresAt = Number.POSITIVE_INFINITY;
   readonly #response: SseResponse;
   readonly #owner: ConnectionOwner;
   readonly #stallTimeout: number;
@@ -45,12 +64,12 @@ export class Connection {
   constructor(
     response: SseResponse,
     owner: ConnectionOwner,
-    options: { keys: readonly string[]; reader: Reader; now: number; endsAt: number; stallTimeout: number },
+    options: { asked: readonly string[]; reader: Reader; now: number; endsAt: number; stallTimeout: number },
   ) {
     this.#response = response;
     this.#owner = owner;
     this.#stallTimeout = options.stallTimeout;
-    this.keys = options.keys;
+    this.asked = options.asked;
     this.reader = options.reader;
     this.lastWriteAt = options.now;
     this.endsAt = options.endsAt;
@@ -72,6 +91,37 @@ export class Connection {
     return this.#response.writableLength;
   }
 
+  /** The keys it holds, without the plugin's own. */
+  get keys(): readonly string[] {
+    return this.#grant.keys;
+  }
+
+  /** Who it is, if the app's authorizer knows. */
+  get user(): string | undefined {
+    return this.#grant.user;
+  }
+
+  /** The app's own. */
+  get data(): unknown {
+    return this.#grant.data;
+  }
+
+  /** ms of the monotonic clock at which its grant ends. */
+  get expiresAt(): number {
+    return this.#expiresAt;
+  }
+
+  /** What it holds from now on; `expiresAt` is in ms since 1970. */
+  grant(grant: ConnectionGrant): void {
+    this.#grant = { keys: grant.keys, user: grant.user, data: grant.data, expiresAt: grant.expiresAt };
+    this.#expiresAt = performance.now() + grant.expiresAt - Date.now();
+  }
+
+  /** The request that opened it. */
+  get request(): SseRequest {
+    return this.#response.req;
+  }
+
   write(bytes: Buffer, now: number): void {
     if (this.#ended) return;
     this.lastWriteAt = now;
@@ -87,12 +137,12 @@ export class Connection {
     this.write(PING, now);
   }
 
-  /** Says goodbye and ends the stream; `retry` is when the client may come back, in ms. */
-  close(reason: CloseReason, retry?: number): void {
+  /** Says goodbye, by `text` if there is one, and ends the stream; `retry` is when the client may come back, in ms. */
+  close(reason: CloseReason, { text = reason, retry }: { text?: string; retry?: number } = {}): void {
     if (this.#ended) return;
     this.#finish(reason);
     this.#response.setTimeout(LINGER_MS);
-    this.#response.end(encodeOwn('bye', { reason }, { retry }));
+    this.#response.end(encodeOwn('bye', { reason: text }, { retry }));
   }
 
   /** Resolves when the response is over and its socket free. */

@@ -1,3 +1,4 @@
+import type { Authorizer } from './authorizer';
 import { SseError } from './error';
 import { encodeOwn } from './event';
 import type { Hub } from './hub';
@@ -22,12 +23,14 @@ const BODY_HEADERS = [
 export class Endpoint {
   readonly #hub: Hub;
   readonly #options: SseOptions;
+  readonly #authorizer: Authorizer;
   readonly #catchUp: () => Promise<void>;
 
   /** `catchUp` resolves when the hub has all that was ordered until now. */
-  constructor(hub: Hub, options: SseOptions, catchUp: () => Promise<void>) {
+  constructor(hub: Hub, options: SseOptions, authorizer: Authorizer, catchUp: () => Promise<void>) {
     this.#hub = hub;
     this.#options = options;
+    this.#authorizer = authorizer;
     this.#catchUp = catchUp;
   }
 
@@ -42,13 +45,21 @@ export class Endpoint {
     }
   }
 
-  /** Opens the stream that is asked for, or refuses with a JSON text that says why. */
-  async serve(request: SseRequest, response: SseResponse): Promise<void> {
+  /**
+   * Opens the stream that is asked for, or refuses with a JSON text that says why. `ctx` is what the app's authorizer
+   * gets.
+   */
+  async serve(request: SseRequest, response: SseResponse, ctx: object = request): Promise<void> {
     try {
       const asked = readRequest(request, this.#options);
-      const { keys, lastEventId } = asked;
+      const { lastEventId } = asked;
+      const joining = {
+        ...(await this.#authorizer.admit(async () => ctx, asked)),
+        asked: asked.keys,
+        lastEventId,
+      };
       // Its client may have heard of more, on another worker, than has arrived here.
-      if (lastEventId !== undefined && !this.#hub.knows(lastEventId, keys)) await this.#catchUp();
+      if (lastEventId !== undefined && !this.#hub.knows(lastEventId, joining)) await this.#catchUp();
       // The client may have left meanwhile.
       if (isOver(response)) return;
       if (request.method === 'HEAD') {
@@ -70,7 +81,7 @@ export class Endpoint {
         throw overloaded('ERR_SSE_OVERLOAD', `this worker has all of its ${maxClients} streams open`);
       }
       this.#writeHead(request, response);
-      this.#hub.open(response, asked);
+      this.#hub.open(response, joining);
     } catch (error) {
       if (!(error instanceof SseError)) throw error;
       if (isOver(response)) return;
@@ -99,13 +110,14 @@ export class Endpoint {
     this.#hub.emit('refuse', { status: 200, code });
   }
 
-  #refuse(response: SseResponse, { status, code, message }: SseError): void {
+  #refuse(response: SseResponse, { status, code, message, headers }: SseError): void {
     const body = Buffer.from(JSON.stringify({ code, message }));
     forgetBody(response);
     for (const [name, value] of Object.entries(this.#options.headers)) {
       // A page of another origin must be able to read why.
       if (name.toLowerCase() === 'access-control-allow-origin' && value !== null) response.setHeader(name, value);
     }
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     response.setHeader('Content-Type', 'application/json; charset=utf-8');
     response.setHeader('Content-Length', body.length);
     response.setHeader('Cache-Control', 'no-store');

@@ -7,11 +7,18 @@ export class SseError extends Error {
   override readonly name = 'SseError';
   readonly code: string;
   readonly status: number;
+  /** Headers of that answer. */
+  readonly headers: Readonly<Record<string, string>>;
 
-  constructor(code: string, message: string, options: { status?: number; cause?: unknown } = {}) {
+  constructor(
+    code: string,
+    message: string,
+    options: { status?: number; cause?: unknown; headers?: Readonly<Record<string, string>> } = {},
+  ) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined);
     this.code = code;
     this.status = options.status ?? 400;
+    this.headers = options.headers ?? {};
   }
 }
 

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
-import type { History, Message, Question, Replica } from './broker';
+import type { Admission } from './authorizer';
+import type { Act, History, Message, Question, Replica } from './broker';
 import { Connection, type CloseReason, type SseResponse } from './connection';
 import { toCursor, type Position } from './cursor';
 import { bodyOf, encodeOwn, isFieldSafe, toFrame } from './event';
@@ -15,9 +16,9 @@ export const ALL = '@all';
 /** What happens in a worker. */
 export interface SseEvents {
   /** A stream is open. */
-  open: [{ keys: readonly string[]; resumed: boolean }];
+  open: [{ keys: readonly string[]; user: string | undefined; data: unknown; resumed: boolean }];
   /** A stream is over. */
-  close: [{ keys: readonly string[]; reason: CloseReason; openMs: number }];
+  close: [{ keys: readonly string[]; user: string | undefined; data: unknown; reason: CloseReason; openMs: number }];
   /** A message arrived and is on its way to this worker's connections. */
   deliver: [{ keys: readonly string[]; event: string | undefined; id: string | undefined; bytes: number }];
   /** A client was told that something is lost. */
@@ -45,10 +46,14 @@ export interface SseLogger {
 }
 
 /** Who wants to join, and from where. */
-export interface Joining {
+export interface Joining extends Partial<Omit<Admission, 'keys'>> {
   readonly keys: readonly string[];
+  /** The keys that were asked for, when others were granted. */
+  readonly asked?: readonly string[];
   readonly lastEventId?: string | undefined;
 }
+
+const NO_FRAME = Buffer.alloc(0);
 
 const NO_HISTORY: LogBounds = { age: 0, count: 0, bytes: 16 * 1024 * 1024 };
 
@@ -75,6 +80,7 @@ export class Hub implements Replica {
   /** Streams that were opened while the order was out of sight, by the id their client came with. */
   readonly #unseated = new Map<Connection, string | undefined>();
   #inSight = false;
+  #onReauthorize: (connections: ReadonlySet<Connection>) => void = () => undefined;
   #sweeper: NodeJS.Timeout | undefined;
   #draining = false;
 
@@ -98,6 +104,25 @@ export class Hub implements Replica {
 
   get full(): boolean {
     return this.#connections.size >= this.#options.maxClients;
+  }
+
+  /** Takes who asks the authorizer again about connections. */
+  onReauthorize(listener: (connections: ReadonlySet<Connection>) => void): void {
+    this.#onReauthorize = listener;
+  }
+
+  /** Gives an open stream what it is granted now: from now on, without a break. It is told. */
+  regrant(connection: Connection, admission: Admission): void {
+    if (!this.#connections.has(connection)) return;
+    const { keys, user, groups } = admission;
+    const before = connection.reader.keys;
+    const held = this.#holdKeys(heldBy(admission));
+    for (const key of before) if (!held.includes(key)) this.#exit(key, connection);
+    for (const key of held) this.#enter(key, connection);
+    this.log.rekey(connection.reader, held);
+    this.#releaseKeys(before);
+    connection.grant(admission);
+    connection.write(encodeOwn('grant', toGrant(keys, user, groups), {}), performance.now());
   }
 
   on<E extends keyof SseEvents>(event: E, listener: (...args: SseEvents[E]) => void): void {
@@ -132,25 +157,27 @@ export class Hub implements Replica {
    *
    * The caller has checked `full` and `draining` in this same turn.
    */
-  open(response: SseResponse, { keys, lastEventId }: Joining): Connection {
+  open(response: SseResponse, joining: Joining): Connection {
+    const { keys, asked = keys, lastEventId, user, groups = [], data, expiresAt = Number.POSITIVE_INFINITY } = joining;
     const now = performance.now();
-    const held = this.#holdKeys([ALL, ...keys]);
+    const held = this.#holdKeys(heldBy(joining));
     const { reader, gaps } = this.#readerOf(held, lastEventId);
     const { retry, maxAge, stallTimeout, pingInterval } = this.#options;
     const connection = new Connection(response, this.#owner, {
-      keys,
+      asked,
       reader,
       now,
       endsAt: now + maxAge * (0.8 + 0.2 * Math.random()),
       stallTimeout,
     });
+    connection.grant({ keys, user, data, expiresAt });
     this.#connections.set(connection, now);
     for (const key of held) this.#enter(key, connection);
     if (!reader.seated) this.#unseated.set(connection, lastEventId);
     const cursor = reader.seated ? this.log.cursorAt(reader) : undefined;
     // A client that drops before it has a place, or between hello and gap, must be where it was: it keeps its id.
     const unsettled = lastEventId !== undefined && (gaps.length > 0 || !reader.seated) && isFieldSafe(lastEventId);
-    const hello = { keys, cursor, pingInterval };
+    const hello = { ...toGrant(keys, user, groups), cursor, pingInterval };
     const frames = [
       encodeOwn('hello', hello, { retry, id: unsettled ? lastEventId : cursor }),
       ...toFrames(gaps, cursor),
@@ -158,7 +185,7 @@ export class Hub implements Replica {
     connection.write(Buffer.concat(frames), now);
     for (const gap of gaps) this.emit('gap', gap);
     if (reader.position !== this.log.head) this.#pump.wake(connection);
-    this.emit('open', { keys, resumed: lastEventId !== undefined });
+    this.emit('open', { keys, user, data, resumed: lastEventId !== undefined });
     return connection;
   }
 
@@ -216,13 +243,20 @@ export class Hub implements Replica {
   }
 
   /** Whether a client's last event id says where it was. */
-  knows(lastEventId: string, keys: readonly string[]): boolean {
-    return this.log.knows(lastEventId, [ALL, ...keys]);
+  knows(lastEventId: string, joining: Joining): boolean {
+    return this.log.knows(lastEventId, heldBy(joining));
   }
 
   /** Appends a message to the log, for the pump to write. Never throws. */
   deliver(message: Message): void {
-    const { keys, id, event, nonce, position } = message;
+    const { keys, id, event, nonce, act, position } = message;
+    if (act !== undefined) {
+      // It has a place, but nobody reads it.
+      this.log.append({ keys: [], frame: NO_FRAME, nonce, act, position });
+      this.#pump.mark();
+      this.#perform(act);
+      return;
+    }
     const frame = toFrame(message.body, id ?? cursorOf(message));
     this.log.append({ keys, frame, id, event, nonce, position });
     for (const key of keys) {
@@ -231,6 +265,14 @@ export class Hub implements Replica {
     }
     this.#pump.mark();
     this.emit('deliver', { keys, event, id: id ?? cursorOf(message), bytes: frame.length });
+  }
+
+  /** Does what all processes are to do. */
+  #perform(act: Act): void {
+    const connections = new Set(act.keys.flatMap((key) => [...(this.#pools.get(key) ?? [])]));
+    if (act.do === 'disconnect')
+      for (const connection of connections) connection.close('disconnected', { text: act.reason });
+    else this.#onReauthorize(connections);
   }
 
   /** Streams that hold a key; all of them without one. */
@@ -271,7 +313,8 @@ export class Hub implements Replica {
     const { retry } = this.#options;
     const spread = Math.max(retry, streams.length / RETURNS_PER_MS);
     const gone = streams.map((connection) => connection.whenClosed());
-    for (const connection of streams) connection.close('shutdown', Math.round(retry + spread * Math.random()));
+    for (const connection of streams)
+      connection.close('shutdown', { retry: Math.round(retry + spread * Math.random()) });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, DRAIN_MS);
@@ -293,7 +336,8 @@ export class Hub implements Replica {
     this.#unseated.delete(connection);
     for (const key of connection.reader.keys) this.#exit(key, connection);
     this.#releaseKeys(connection.reader.keys);
-    this.emit('close', { keys: connection.keys, reason, openMs: performance.now() - openedAt });
+    const { keys, user, data } = connection;
+    this.emit('close', { keys, user, data, reason, openMs: performance.now() - openedAt });
   }
 
   #enter(key: string, connection: Connection): void {
@@ -327,7 +371,9 @@ export class Hub implements Replica {
     const now = performance.now();
     const { pingInterval } = this.#options;
     for (const connection of this.#connections.keys()) {
-      if (now >= connection.endsAt) {
+      if (now >= connection.expiresAt) {
+        connection.close('expired');
+      } else if (now >= connection.endsAt) {
         connection.close('age');
       } else if (pingInterval > 0 && now - connection.lastWriteAt >= pingInterval && connection.writable) {
         connection.pingDue = true;
@@ -338,12 +384,22 @@ export class Hub implements Replica {
   }
 }
 
+/** What a client is told of its grant. */
+function toGrant(keys: readonly string[], user: string | undefined, groups: readonly string[]): object {
+  return { keys, user, groups: groups.length > 0 ? groups : undefined };
+}
+
+function heldBy({ keys, ownKeys = [] }: Joining): string[] {
+  return [ALL, ...ownKeys, ...keys];
+}
+
 function signatureOf(keys: readonly string[]): string {
   return keys.length === 1 ? keys[0]! : JSON.stringify([...keys].sort());
 }
 
-function toMessage({ keys, frame, id, event, nonce, seq }: Entry, epoch: string): Message {
+function toMessage({ keys, frame, id, event, nonce, act, seq }: Entry, epoch: string): Message {
   const position = { epoch, seq };
+  if (act !== undefined) return { keys, body: '', nonce, act, position };
   return { keys, body: bodyOf(frame, id ?? toCursor(position)), id, event, nonce, position };
 }
 

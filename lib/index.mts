@@ -2,9 +2,13 @@
 import type { SseConfig } from './options.js';
 import type { Sse } from './sse.js';
 
-export { SseError } from './index.js';
+export { anonymous, authenticated, group, SseError, user } from './index.js';
 export type {
+  Authorize,
+  AuthorizeContext,
   CloseReason,
+  Grant,
+  Groups,
   PublishOptions,
   Reach,
   Receipt,

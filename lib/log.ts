@@ -1,3 +1,4 @@
+import type { Act } from './broker';
 import { parseCursor, toCursor, type Position } from './cursor';
 import { furthest, Tail, type Loss, type LossReason } from './tail';
 
@@ -13,6 +14,8 @@ export interface Entry {
   readonly event: string | undefined;
   /** What its publisher knows it by. */
   readonly nonce: string | undefined;
+  /** What was to be done, instead of a message. */
+  readonly act: Act | undefined;
   /** Its epoch, as a number that grows with each epoch this log has seen. */
   readonly term: number;
   /** Its place in the order or, without one, that of the newest message before it. */
@@ -34,6 +37,7 @@ export interface Append {
   readonly id?: string | undefined;
   readonly event?: string | undefined;
   readonly nonce?: string | undefined;
+  readonly act?: Act | undefined;
   readonly position?: Position | undefined;
 }
 
@@ -48,13 +52,15 @@ export const NO_LOSSES: Losses = { keys: [], others: undefined };
 
 /** Someone who reads the log: which keys, and how far they have come. `read` moves them on. */
 export interface Reader {
-  readonly keys: readonly string[];
+  keys: readonly string[];
   /** The offset up to which they have everything. */
   position: number;
   /** The offset from which they are live: what has no place in the order is theirs only after it. */
   liveFrom: number;
   /** False as long as their place in the order cannot be told: only what has no place in it is theirs. */
   seated: boolean;
+  /** By key, the offset from which on it is theirs, for those that they did not hold before; undefined once past it. */
+  since: Map<string, number> | undefined;
   /** By key, the offset up to which they were told what is lost; undefined once they are past all of it. */
   told: Map<string, number> | undefined;
 }
@@ -164,7 +170,7 @@ export class Log {
     else known.seq = position.seq;
   }
 
-  append({ keys, frame, id, event, nonce, position }: Append): void {
+  append({ keys, frame, id, event, nonce, act, position }: Append): void {
     if (position !== undefined) this.begin(position);
     const entry: Entry = {
       offset: ++this.#head,
@@ -173,6 +179,7 @@ export class Log {
       id,
       event,
       nonce,
+      act,
       term: this.#term,
       seq: this.#seq,
       inOrder: position !== undefined,
@@ -216,7 +223,7 @@ export class Log {
 
   /** A reader of what comes from now on. */
   readFromHead(keys: readonly string[]): Reader {
-    return { keys, position: this.#head, liveFrom: this.#head, seated: true, told: undefined };
+    return { keys, position: this.#head, liveFrom: this.#head, seated: true, since: undefined, told: undefined };
   }
 
   /**
@@ -251,7 +258,10 @@ export class Log {
       const first = tail?.at(tail.indexAfterPlace(term, seq));
       if (first !== undefined) position = Math.min(position, first.offset - 1);
     }
-    return { reader: { keys, position, liveFrom: this.#head, seated: true, told }, gaps: toGaps(gaps) };
+    return {
+      reader: { keys, position, liveFrom: this.#head, seated: true, since: undefined, told },
+      gaps: toGaps(gaps),
+    };
   }
 
   /**
@@ -273,6 +283,14 @@ export class Log {
     const { reader: seated, gaps } = this.resume(lastEventId, keys);
     Object.assign(reader, seated, { liveFrom });
     return gaps;
+  }
+
+  /** Gives a reader other keys: those that are new to it, from now on. */
+  rekey(reader: Reader, keys: readonly string[]): void {
+    const since = new Map(reader.since);
+    for (const key of keys) if (!reader.keys.includes(key)) since.set(key, this.#head);
+    reader.keys = keys;
+    reader.since = since.size > 0 ? since : undefined;
   }
 
   /** What is kept of the present epoch after a place in it, oldest first. */
@@ -329,7 +347,8 @@ export class Log {
     for (const key of reader.keys) {
       const tail = this.#tails.get(key);
       if (tail === undefined) continue;
-      for (let i = tail.indexAfter(reader.position); i < tail.length; i++) {
+      const from = Math.max(reader.position, reader.since?.get(key) ?? 0);
+      for (let i = tail.indexAfter(from); i < tail.length; i++) {
         const entry = tail.at(i)!;
         if (!entry.inOrder) continue;
         if (first === undefined || entry.offset < first.offset) first = entry;
@@ -356,6 +375,7 @@ export class Log {
       shared.maxBytes === maxBytes &&
       reader.seated &&
       reader.position >= reader.liveFrom &&
+      reader.since === undefined &&
       reader.told === undefined
     ) {
       reader.position = shared.to;
@@ -370,7 +390,8 @@ export class Log {
     const resumeAt = gaps.length === 0 ? undefined : this.cursorAt(reader);
     const { entries, more } = this.#merge(reader, maxBytes);
     reader.position = more ? entries.at(-1)!.offset : this.#head;
-    if (!more) reader.told = undefined;
+    const isShareable = gaps.length === 0 && reader.seated && reader.since === undefined && from >= liveFrom;
+    if (!more) reader.told = reader.since = undefined;
     const frames =
       entries.length === 0
         ? undefined
@@ -378,7 +399,7 @@ export class Log {
           ? entries[0]!.frame
           : Buffer.concat(entries.map((entry) => entry.frame));
     const batch: Batch = { frames, count: entries.length, gaps, resumeAt, more };
-    if (gaps.length === 0 && reader.seated && from >= liveFrom) {
+    if (isShareable) {
       this.#shared = { keys, from, head: this.#head, maxBytes, to: reader.position, batch };
     }
     return batch;
@@ -387,7 +408,7 @@ export class Log {
   #gapsOf(reader: Reader): readonly Gap[] {
     const gaps = new Map<Gap['reason'], string[]>();
     for (const key of reader.keys) {
-      const known = Math.max(reader.position, reader.told?.get(key) ?? 0);
+      const known = Math.max(reader.position, reader.since?.get(key) ?? 0, reader.told?.get(key) ?? 0);
       const loss = this.#newestLoss(
         key,
         reader.keys,
@@ -426,12 +447,12 @@ export class Log {
   }
 
   /** The entries of all of a reader's keys after its position, in order, each once. */
-  #merge({ keys, position, liveFrom, seated }: Reader, maxBytes: number): { entries: Entry[]; more: boolean } {
+  #merge({ keys, position, liveFrom, seated, since }: Reader, maxBytes: number): { entries: Entry[]; more: boolean } {
     const sources: { tail: Tail; index: number }[] = [];
     for (const key of keys) {
       const tail = this.#tails.get(key);
       if (tail === undefined) continue;
-      const index = tail.indexAfter(position);
+      const index = tail.indexAfter(Math.max(position, since?.get(key) ?? 0));
       if (index < tail.length) sources.push({ tail, index });
     }
     const entries: Entry[] = [];

@@ -1,3 +1,4 @@
+import type { Groups } from './authorizer';
 import { SseError, show } from './error';
 import type { RedisConfig } from './redis';
 
@@ -15,6 +16,8 @@ export interface SseOptions {
   maxUnsentBytes: number;
   stallTimeout: number;
   maxAge: number;
+  authorizeTimeout: number;
+  groups: Groups;
   redis: (RedisConfig & { readonly maxMessages?: number }) | false;
 }
 
@@ -55,6 +58,8 @@ const CHECKS: { [name in keyof SseOptions]: Check } = {
   maxUnsentBytes: integer(1, 2 ** 31, 'bytes per connection'),
   stallTimeout: integer(1, MAX_MS, 'ms'),
   maxAge: integer(1, MAX_MS, 'ms'),
+  authorizeTimeout: integer(1, MAX_MS, 'ms'),
+  groups: (value) => (typeof value === 'function' ? undefined : 'a function from a group to the groups around it'),
   redis: checkRedis,
 };
 

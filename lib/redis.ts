@@ -62,7 +62,6 @@ export async function connectRedis({ options, Redis }: RedisSettings): Promise<R
     retryStrategy: () => null,
     maxRetriesPerRequest: null,
     autoResendUnfulfilledCommands: false,
-    enableOfflineQueue: false,
   };
   const client =
     options.cluster === true || options.nodes !== undefined
@@ -72,12 +71,12 @@ export async function connectRedis({ options, Redis }: RedisSettings): Promise<R
           clusterRetryStrategy: () => null,
           redisOptions: { ...(options.redisOptions as object | undefined), connectTimeout: CONNECT_MS },
         })
-      : new Redis({ ...options, ...once });
+      : new Redis({ ...options, ...once, enableOfflineQueue: false });
   let failure: Error | undefined;
   // Without a listener an error would be printed; what it means is said by the command that fails.
   client.on('error', (error: Error) => (failure = error));
   try {
-    await within(CONNECT_MS, client.connect(), 'Redis did not answer the connection');
+    await within(CONNECT_MS, Promise.race([client.connect(), whenEnded(client)]), 'Redis did not answer');
   } catch (error) {
     client.disconnect();
     throw failure ?? error;

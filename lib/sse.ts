@@ -1,4 +1,6 @@
-import type { Broker, Draft } from './broker';
+import { Authorizer, type Authorize } from './authorizer';
+import type { Act, Broker, Draft } from './broker';
+import type { Connection } from './connection';
 import { toCursor } from './cursor';
 import { Endpoint } from './endpoint';
 import { SseError, show } from './error';
@@ -7,6 +9,7 @@ import { ALL, Hub, type SseEvents, type SseLogger, type SseStats } from './hub';
 import type { SseOptions } from './options';
 import { Publication } from './publication';
 import { REACHES, reachOf, type Cause, type Reach } from './reach';
+import type { SseRequest } from './request';
 
 /** How a message is published. */
 export interface PublishOptions {
@@ -32,15 +35,20 @@ export interface Total {
   readonly complete: boolean;
 }
 
+// The app's sessions and directories are asked for each.
+const REAUTHORIZED_AT_ONCE = 16;
+
 /** `app.sse`: publish to the clients, and see what happens in this worker. */
 export class Sse {
   /** @internal Answers the requests for streams. */
   readonly endpoint: Endpoint;
   readonly #hub: Hub;
+  readonly #authorizer: Authorizer;
   readonly #broker: Broker;
   readonly #causeOf: () => Cause;
   readonly #logger: SseLogger;
   readonly #isAlone: boolean;
+  readonly #contextOf: (request: SseRequest) => Promise<object>;
   readonly #warned = new Set<string>();
 
   /** @internal `isAlone`: no other process has connections of this app, so that reach `process` is all there is. */
@@ -50,11 +58,16 @@ export class Sse {
     causeOf: () => Cause;
     logger: SseLogger;
     isAlone: boolean;
+    /** The context of an open stream's request, for the authorizer. Left out: the request. */
+    contextOf?: (request: SseRequest) => Promise<object>;
   }) {
     this.#hub = new Hub(parts.options, parts.logger);
     this.#broker = parts.broker;
-    this.endpoint = new Endpoint(this.#hub, parts.options, () => this.#broker.catchUp());
+    this.#authorizer = new Authorizer(parts.options, parts.logger);
+    this.endpoint = new Endpoint(this.#hub, parts.options, this.#authorizer, () => this.#broker.catchUp());
+    this.#hub.onReauthorize((connections) => void this.#reauthorizeAll(connections));
     this.#isAlone = parts.isAlone;
+    this.#contextOf = parts.contextOf ?? (async (request) => request);
     this.#causeOf = parts.causeOf;
     this.#logger = parts.logger;
   }
@@ -85,6 +98,17 @@ export class Sse {
   /** Sends a message to every connection; otherwise like `publish`. */
   publishAll(message: SseMessage, options?: PublishOptions): Promise<Receipt> {
     return this.#publish(() => [ALL], message, options);
+  }
+
+  /**
+   * Says who may hear what: called for each stream before it opens, with Egg's `ctx` and the keys that are asked for.
+   *
+   * It returns a `Grant`, or throws: an error with a `status`, as `ctx.throw(403)` makes, answers the request with it.
+   * Called once, at boot; without it everybody gets the keys they ask for.
+   */
+  authorize(authorize: Authorize): this {
+    this.#authorizer.use(authorize);
+    return this;
   }
 
   /** Connections of this worker that hold a key, now; without a key, all of them. */
@@ -120,6 +144,26 @@ export class Sse {
     return this.#hub.close();
   }
 
+  /**
+   * Ends every connection that holds a key, or one of several, on all workers and hosts: of a user, a group, a pool.
+   * Clients are told `sse:bye` with the reason. Browsers come back by themselves, and are authorized anew then.
+   *
+   * Resolves when all who live will do so; a worker that is out of sight does it when it is back.
+   */
+  disconnect(key: string | readonly string[], { reason = 'disconnected' }: { reason?: string } = {}): Promise<void> {
+    return this.#act(() => ({ do: 'disconnect', keys: checkKeys(key), reason: checkReason(reason) }));
+  }
+
+  /**
+   * Asks the authorizer again about every connection that holds a key, or one of several, on all workers and hosts: they
+   * go on with what it grants now, without a break, and are told `sse:grant`. Those it refuses end with `sse:bye`.
+   *
+   * Resolves when all who live will do so; a worker that is out of sight does it when it is back.
+   */
+  reauthorize(key: string | readonly string[]): Promise<void> {
+    return this.#act(() => ({ do: 'reauthorize', keys: checkKeys(key) }));
+  }
+
   /** What this worker holds, now: for metrics. */
   get stats(): SseStats {
     return this.#hub.stats;
@@ -135,6 +179,34 @@ export class Sse {
   off<E extends keyof SseEvents>(event: E, listener: (...args: SseEvents[E]) => void): this {
     this.#hub.off(event, listener);
     return this;
+  }
+
+  #act(read: () => Act): Promise<void> {
+    const publish = async (): Promise<void> => {
+      await this.#broker.publish({ keys: [], body: '', act: read(), reach: 'everywhere' });
+    };
+    return Publication.of(publish(), (error) => {
+      this.#logger.error(
+        new Error('connections were not ended or authorized anew, and nobody awaited it', { cause: error }),
+      );
+    });
+  }
+
+  async #reauthorizeAll(connections: ReadonlySet<Connection>): Promise<void> {
+    const left = [...connections];
+    const work = async (): Promise<void> => {
+      for (let next = left.pop(); next !== undefined; next = left.pop()) {
+        const connection = next;
+        try {
+          const grant = this.#authorizer.admit(() => this.#contextOf(connection.request), { keys: connection.asked });
+          this.#hub.regrant(connection, await grant);
+        } catch (error) {
+          // Also when it could not be found out: its client comes back, and is answered why.
+          connection.close('refused', { text: (error as SseError).message });
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: REAUTHORIZED_AT_ONCE }, work));
   }
 
   #publish(keys: () => readonly string[], message: SseMessage, options: PublishOptions = {}): Promise<Receipt> {
@@ -175,6 +247,11 @@ export class Sse {
     }
     return 'process';
   }
+}
+
+function checkReason(reason: unknown): string {
+  if (typeof reason === 'string' && reason !== '') return reason;
+  throw new SseError('ERR_SSE_OPTIONS', `reason is ${show(reason)}; it must be a non-empty string`);
 }
 
 function checkReach(reach: unknown): void {

@@ -182,9 +182,9 @@ describe('app.sse', () => {
     const close = seen.find(([name]) => name === 'close')![1] as { openMs: number };
     assert.ok(close.openMs > 0);
     assert.deepEqual(seen.slice(0, 3), [
-      ['open', { keys: ['a'], resumed: false }],
+      ['open', { keys: ['a'], user: undefined, data: undefined, resumed: false }],
       ['deliver', { keys: ['a'], event: 'e', id, bytes: `event: e\ndata: x\nid: ${id}\n\n`.length }],
-      ['close', { keys: ['a'], reason: 'client', openMs: close.openMs }],
+      ['close', { keys: ['a'], user: undefined, data: undefined, reason: 'client', openMs: close.openMs }],
     ]);
     assert.match(logged[0]!, /mine/);
   });
@@ -233,7 +233,7 @@ describe('app.sse', () => {
       stream.events.map(({ event }) => event),
       ['sse:hello', 'sse:gap', undefined],
     );
-    assert.deepEqual(JSON.parse(stream.own('gap')[0]!.data), { reason: 'unknown', keys: ['@all', 'a'] });
+    assert.deepEqual(JSON.parse(stream.own('gap')[0]!.data), { reason: 'unknown', keys: ['@all', '@anonymous', 'a'] });
     assert.equal(stream.own('hello')[0]!.id, 'nonsense');
     assert.deepEqual(stream.data, ['after']);
     const second = await Stream.open(`${url}?connectKey=a&lastEventId=${stream.own('gap')[0]!.id}`);

@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
-import type { Broker, Draft, Poll, Question, Replica } from '../broker';
+import type { Act, Broker, Draft, Poll, Question, Replica } from '../broker';
 import type { Position } from '../cursor';
 import type { SseLogger } from '../hub';
 import { NO_LOSSES, type Losses } from '../log';
 import { Outbox, type Numbered } from '../outbox';
+import type { LossReason } from '../tail';
 import type { Reach } from '../reach';
 import { connectRedis, whenEnded, type RedisClient, type RedisSettings } from '../redis';
 import { supervise, type Supervision } from '../supervise';
-import { Store, type Place, type StoreBounds, type StreamEntry, type Survey } from './redis/store';
+import { Store, type KeyPlace, type Place, type StoreBounds, type StreamEntry, type Survey } from './redis/store';
 
 /** How long things may take, in ms. */
 export interface RedisTimes {
@@ -138,6 +139,8 @@ export class RedisBroker implements Broker {
         this.#logger,
       );
     });
+    // Nobody waits for a process without connections, and the workers start after the agent.
+    if (!this.#serves) return;
     const waited = new AbortController();
     await Promise.race([live, pause(this.#times.start, undefined, { signal: waited.signal }).catch(() => undefined)]);
     waited.abort();
@@ -311,7 +314,7 @@ export class RedisBroker implements Broker {
     const place = toPlace(id);
     await this.#advance(store, place);
     this.#place = place;
-    const { n: nonce = '', b: body, k, e: event, i: ownId, h: host = '', w } = fields;
+    const { n: nonce = '', b: body, k, e: event, i: ownId, h: host = '', a, w } = fields;
     const dot = nonce.lastIndexOf('.');
     const publisher = nonce.slice(0, dot);
     const number = Number(nonce.slice(dot + 1));
@@ -320,7 +323,8 @@ export class RedisBroker implements Broker {
     this.#recent.push({ seq: place.seq, host, keys });
     if (this.#recent.length > 2 * WITNESSED) this.#recent.splice(0, WITNESSED);
     if (body !== undefined && (host === '' || host === this.#host) && this.#isNew(publisher, number)) {
-      this.#replica!.deliver({ keys, body, event, id: ownId, nonce, position });
+      const act = a === undefined ? undefined : (JSON.parse(a) as Act);
+      this.#replica!.deliver({ keys, body, event, id: ownId, nonce, act, position });
     } else {
       this.#replica!.arrive(position);
     }
@@ -371,23 +375,28 @@ export class RedisBroker implements Broker {
   }
 
   /** Passes over what is gone, up to a place of this epoch. */
-  #pass(to: number, { trimmed, evicted, forgotten, lost }: Survey): void {
+  #pass(to: number, { trimmed, evicted, lost, forgotten, latest, unlisted }: Survey): void {
     const { seq: from } = this.#place!;
     if (to <= from) return;
-    const reasonAt = (seq: number): 'evicted' | 'expired' => (seq <= evicted ? 'evicted' : 'expired');
-    // What was not let go of one by one, nobody has noted.
-    const others =
-      trimmed < to
-        ? ({ seq: to, reason: 'lost' } as const)
-        : forgotten > from
-          ? { seq: Math.min(forgotten, to), reason: reasonAt(forgotten) }
-          : undefined;
-    // And among what nobody has noted may be any key's newest.
-    const noted = others?.reason === 'lost' ? [] : lost;
-    const keys = noted
-      .filter(({ host, seq }) => seq > from && (host === '' || host === this.#host))
-      .map(({ key, seq }) => ({ key, seq: Math.min(seq, to), reason: reasonAt(seq) }));
+    const reasonAt = (seq: number): LossReason => (seq <= evicted ? 'evicted' : 'expired');
+    const keys = this.#concerning(lost, from).map(({ key, seq }) => ({
+      key,
+      seq: Math.min(seq, to),
+      reason: reasonAt(seq),
+    }));
+    let others = forgotten > from ? { seq: Math.min(forgotten, to), reason: reasonAt(forgotten) } : undefined;
+    if (trimmed < to) {
+      // Somebody else took these away: a key with a newer message may have had one among them.
+      const reason: LossReason = 'lost';
+      const noted = Math.max(from, trimmed);
+      keys.push(...this.#concerning(latest, noted).map(({ key, seq }) => ({ key, seq: Math.min(seq, to), reason })));
+      if (unlisted > noted) others = { seq: Math.min(unlisted, to), reason };
+    }
     this.#lose({ keys, others }, to);
+  }
+
+  #concerning(places: readonly KeyPlace[], after: number): KeyPlace[] {
+    return places.filter(({ host, seq }) => seq > after && (host === '' || host === this.#host));
   }
 
   #lose(losses: Losses, to = losses.others?.seq ?? 0): void {

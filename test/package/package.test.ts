@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Audience, CAUSES_PLUGIN, ROWS } from '../support/causes';
 import { Cluster, type ClusterOptions } from '../support/cluster';
+import { RedisServer } from '../support/redis_server';
 import { run } from './command';
 import { Stream } from './stream';
 import { pack, type Tarball } from './tarball';
@@ -36,6 +37,12 @@ const APPS: readonly App[] = [
   { what: 'an Egg 4 app of CommonJS modules in TypeScript', egg: '4.0.10', sources: 'typescript', type: 'commonjs' },
   { what: 'an Egg 4 app of ES modules in TypeScript', egg: '4.0.10', sources: 'typescript', type: 'module' },
 ];
+
+/** The plugin that gives an app Redis clients, by Egg's version. */
+const REDIS_PLUGINS: Readonly<Record<string, readonly [name: string, version: string]>> = {
+  '3.34.0': ['egg-redis', '2.6.1'],
+  '4.0.10': ['@eggjs/redis', '3.1.0'],
+};
 
 interface App {
   readonly what: string;
@@ -138,7 +145,13 @@ describe('the package that npm publishes', { timeout }, () => {
     const { devDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
       devDependencies: Record<string, string>;
     };
-    const dependencies = { egg, 'egg-sse': `file:${tarball.path}`, '@types/node': devDependencies['@types/node'] };
+    const [redis, version] = REDIS_PLUGINS[egg]!;
+    const dependencies = {
+      egg,
+      'egg-sse': `file:${tarball.path}`,
+      '@types/node': devDependencies['@types/node'],
+      [redis]: version,
+    };
     await mkdir(home(egg));
     for (const file of ['start.cjs', 'start.mjs']) await cp(join(apps, file), join(home(egg), file));
     await writeFile(join(home(egg), 'package.json'), JSON.stringify({ name: 'apps', private: true, dependencies }));
@@ -253,6 +266,39 @@ describe('the package that npm publishes', { timeout }, () => {
         for (const row of ROWS) await t.test(`of ${row.cause}: '${row.reach}'`, () => audience.hearsOnce(row));
         audience.close();
       });
+
+      // It depends on the plugin of Redis clients, not on the app's language.
+      if (sources === 'javascript') {
+        const [plugin] = REDIS_PLUGINS[egg]!;
+        it(`reaches every host with a client of ${plugin}, and takes what a listener of each worker hears once`, async () => {
+          const redis = await RedisServer.start();
+          const env = { REDIS_PORT: String(redis.port), REDIS_PLUGIN: plugin };
+          const hosts: Cluster[] = [];
+          try {
+            for (let i = 0; i < 2; i++) hosts.push(await startApp({ workers: 2, serverEnv: 'redis', env }));
+            const streams: Stream[] = [];
+            for (const host of hosts) {
+              for (const { url } of host.workers()) {
+                const stream = await Stream.open(`${url}/stream?connectKey=news`, signal);
+                assert.equal((await stream.next())?.event, 'sse:hello');
+                streams.push(stream);
+              }
+            }
+            // What the workers of both hosts hear, each gives to its own clients.
+            assert.equal(await redis.admin.publish('headlines', 'a headline'), 4);
+            for (const stream of streams) assert.equal((await stream.next())?.data, 'a headline');
+
+            await (await fetch(`${hosts[0]!.url}/publish`, { headers: { Connection: 'close' }, signal })).text();
+            for (const stream of streams) {
+              assert.equal((await stream.next())?.event, 'created');
+              await stream.close();
+            }
+          } finally {
+            await Promise.all(hosts.map((host) => host.stop()));
+            await redis.stop();
+          }
+        });
+      }
 
       it('says bye, ends its streams and then itself on SIGTERM, long before Egg would kill it', async () => {
         const stream = await open('connectKey=news');

@@ -69,6 +69,8 @@ export class Audience {
   /** By their workers' pids. */
   readonly clients: ReadonlyMap<number, Stream>;
   readonly #cluster: Cluster;
+  /** What was published last. */
+  lastOrder = { data: '' };
 
   private constructor(cluster: Cluster, clients: ReadonlyMap<number, Stream>) {
     this.#cluster = cluster;
@@ -95,6 +97,7 @@ export class Audience {
     reach?: Reach,
   ): Promise<{ receipts: CausedReceipt[]; reaches: Reach[]; events: Stream['messages'][]; copies: number[] }> {
     const data = `${cause}, ${++orders}`;
+    this.lastOrder = { data };
     await this.#order(cause, data, reach);
     const publishers = runs === 'once' ? 1 : this.clients.size;
     await eventually(() => this.#receipts(data).length >= publishers, `${cause} has published ${publishers} times`);

@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { after } from 'node:test';
+import { inspect } from 'node:util';
 import config from '../../config/config.default';
 import type { Broker } from '../../lib/broker';
 import { MemoryBroker } from '../../lib/broker/memory';
@@ -30,7 +31,8 @@ export async function startPlain(
   broker?: Broker,
 ): Promise<PlainServer> {
   const logged: string[] = [];
-  const log = (message: string | Error): void => void logged.push(String((message as Error).stack ?? message));
+  const log = (message: string | Error): void =>
+    void logged.push(typeof message === 'string' ? message : inspect(message));
   const options = optionsWith(overrides);
   const sse = new Sse({
     options,

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Redis from 'ioredis';
@@ -22,10 +22,24 @@ export class RedisServer {
   }
 
   /** Starts one, which keeps nothing on disk unless `args` say so. */
-  static async start(args: readonly string[] = []): Promise<RedisServer> {
-    const server = new RedisServer(await freePort(), args);
+  static async start(args: readonly string[] = [], port?: number): Promise<RedisServer> {
+    const server = new RedisServer(port ?? (await freePort()), args);
     await server.restart();
     return server;
+  }
+
+  /** A Sentinel that watches a server, as `mymaster`. */
+  static async startSentinel(master: RedisServer): Promise<RedisServer> {
+    const sentinel = new RedisServer(await freePort(), ['--sentinel']);
+    const monitor = `sentinel monitor mymaster 127.0.0.1 ${master.port} 1\n`;
+    writeFileSync(join(sentinel.path, 'sentinel.conf'), `port ${sentinel.port}\nbind 127.0.0.1\n${monitor}`);
+    await sentinel.restart();
+    return sentinel;
+  }
+
+  /** Its folder. */
+  get path(): string {
+    return this.#dir;
   }
 
   get options(): { host: string; port: number } {
@@ -47,20 +61,20 @@ export class RedisServer {
 
   /** Starts it again, on the same port, with what it kept on disk. */
   async restart(): Promise<void> {
-    const server = spawn(
-      'redis-server',
-      ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--dir', this.#dir, ...this.#args],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
-    );
+    const args = this.#args.includes('--sentinel')
+      ? ['sentinel.conf', ...this.#args]
+      : ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', ...this.#args];
+    const server = spawn('redis-server', args, { cwd: this.#dir, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process = server;
     let printed = '';
-    for (const output of [server.stdout!, server.stderr!]) {
+    for (const output of [server.stdout, server.stderr]) {
       output.setEncoding('utf8').on('data', (text: string) => (printed += text));
     }
     let failure: Error | undefined;
     server.once('error', (error) => (failure = error));
     await eventually(
-      () => printed.includes('Ready to accept connections') || server.exitCode !== null || failure !== undefined,
+      () =>
+        /Ready to accept connections|Sentinel ID is/.test(printed) || server.exitCode !== null || failure !== undefined,
       'Redis is ready or has ended',
     );
     if (failure !== undefined || server.exitCode !== null)

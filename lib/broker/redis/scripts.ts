@@ -4,8 +4,9 @@
  * The order is a stream; an entry's id is its place, `<term>-<seq>`. `seq` counts on for as long as the store lives;
  * `term` names the epoch and grows: a new one begins whenever another server process answers, since nobody knows what
  * the last one lost when it died. The hash `meta` holds the present term and seq, the server's `run`, the `epochs` there
- * were, and how far messages were `trimmed`, and of those, `evicted`; the sorted set `lost` holds, by key, the newest place that was trimmed; what it
- * has dropped itself reached up to `forgotten`.
+ * were, and how far messages were `trimmed`, and of those, `evicted`. Two sorted sets hold places by key: `lost` the
+ * newest that was trimmed, `latest` the newest that was given, which tells what may be missing when others than these
+ * scripts took messages away. What they have dropped themselves reached up to `forgotten` and `unlisted`.
  */
 const HEAD = `
 local function now()
@@ -21,7 +22,13 @@ local function place(term, seq) return string.format('%.0f-%.0f', term, seq) end
 `;
 
 const TRIM = `
-local MAX_LOST = 16384
+local MAX_KEYS = 16384
+local function bound(set, meta, field)
+  local surplus = redis.call('ZCARD', set) - MAX_KEYS
+  if surplus <= 0 then return end
+  local dropped = redis.call('ZPOPMIN', set, surplus)
+  redis.call('HSET', meta, field, dropped[#dropped])
+end
 local function trim(order, meta, lost, max, age, budget)
   local horizon = now() - age
   local excess = redis.call('XLEN', order) - max
@@ -48,11 +55,7 @@ local function trim(order, meta, lost, max, age, budget)
   end
   if trimmed then redis.call('HSET', meta, 'trimmed', trimmed) end
   if evicted then redis.call('HSET', meta, 'evicted', evicted) end
-  local surplus = redis.call('ZCARD', lost) - MAX_LOST
-  if surplus > 0 then
-    local dropped = redis.call('ZPOPMIN', lost, surplus)
-    redis.call('HSET', meta, 'forgotten', dropped[#dropped])
-  end
+  bound(lost, meta, 'forgotten')
 end
 `;
 
@@ -106,23 +109,23 @@ return { string.format('%.0f', term), seq, string.format('%.0f', now()) }
 /**
  * Orders a publisher's drafts, each once: its numbers grow, and those that are not new are passed over.
  *
- * KEYS order, meta, lost, the publisher's newest number. ARGV the publisher's name, the term it knows of, ms that its
- * number is kept, the most messages, their age in ms; then for each draft: number, keys as JSON, body, event, id, host,
- * each '' for none.
+ * KEYS order, meta, lost, latest, the publisher's newest number. ARGV the publisher's name, the term it knows of, ms that
+ * its number is kept, the most messages, their age in ms; then for each draft: number, keys as JSON, body, event, id,
+ * host, act as JSON, each '' for none.
  * Returns 0, with nothing done, when that epoch is over: what the publisher sent before may be lost, and comes first.
  */
 export const APPEND = `${HEAD}${TRIM}
-local order, meta, lost, newest = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local order, meta, lost, latest, newest = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local term = tonumber(redis.call('HGET', meta, 'term'))
 if term ~= tonumber(ARGV[2]) then return 0 end
 local last = tonumber(redis.call('GET', newest) or 0)
 local time = string.format('%.0f', now())
 local count = 0
-for i = 6, #ARGV, 6 do
+for i = 6, #ARGV, 7 do
   local number = tonumber(ARGV[i])
   if number > last then
     local entry = { 't', time, 'n', ARGV[1] .. '.' .. ARGV[i], 'k', ARGV[i + 1], 'b', ARGV[i + 2] }
-    for at, name in ipairs({ 'e', 'i', 'h' }) do
+    for at, name in ipairs({ 'e', 'i', 'h', 'a' }) do
       if ARGV[i + 2 + at] ~= '' then
         entry[#entry + 1] = name
         entry[#entry + 1] = ARGV[i + 2 + at]
@@ -130,11 +133,13 @@ for i = 6, #ARGV, 6 do
     end
     local seq = redis.call('HINCRBY', meta, 'seq', 1)
     redis.call('XADD', order, place(term, seq), unpack(entry))
+    for _, key in ipairs(cjson.decode(ARGV[i + 1])) do redis.call('ZADD', latest, seq, ARGV[i + 5] .. '\\n' .. key) end
     last = number
     count = count + 1
   end
 end
 redis.call('SET', newest, string.format('%.0f', last), 'PX', ARGV[3])
+bound(latest, meta, 'unlisted')
 trim(order, meta, lost, tonumber(ARGV[4]), tonumber(ARGV[5]), 2 * count + 64)
 return 1
 `;

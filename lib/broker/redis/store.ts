@@ -23,10 +23,19 @@ export interface Survey {
   readonly trimmed: number;
   /** How far for being too many; those after it were too old. */
   readonly evicted: number;
-  /** How far the notes by key are no longer kept. */
+  /** By key, the newest place that was let go of, after the one asked for; how far such notes are no longer kept. */
+  readonly lost: readonly KeyPlace[];
   readonly forgotten: number;
-  /** By key, the newest place that was let go of, after the one asked for. */
-  readonly lost: readonly { readonly host: string; readonly key: string; readonly seq: number }[];
+  /** By key, the newest place that was given, after the one asked for; how far such notes are no longer kept. */
+  readonly latest: readonly KeyPlace[];
+  readonly unlisted: number;
+}
+
+/** A place of a key; `host` when it was for one host only. */
+export interface KeyPlace {
+  readonly host: string;
+  readonly key: string;
+  readonly seq: number;
 }
 
 /** An epoch: `first` to `last` is what its store had, and `seen` how far someone had heard of more. */
@@ -91,10 +100,17 @@ export class Store {
       draft.event ?? '',
       draft.id ?? '',
       hostOf(draft),
+      draft.act === undefined ? '' : JSON.stringify(draft.act),
     ]);
     const done = await this.#run(
       APPEND,
-      [this.#key('order'), this.#key('meta'), this.#key('lost'), this.#key(`from:${this.#worker}`)],
+      [
+        this.#key('order'),
+        this.#key('meta'),
+        this.#key('lost'),
+        this.#key('latest'),
+        this.#key(`from:${this.#worker}`),
+      ],
       [this.#worker, term, NUMBER_KEPT_MS, this.#bounds.count, this.#bounds.age, ...fields],
     );
     return done === 1;
@@ -108,20 +124,22 @@ export class Store {
 
   /** What is known of the past, and what was let go of after a place. */
   async survey(after: number): Promise<Survey> {
-    const [meta, lost] = (await Promise.all([
-      this.#call('hmget', this.#key('meta'), 'epochs', 'trimmed', 'evicted', 'forgotten'),
+    const fields = ['trimmed', 'evicted', 'forgotten', 'unlisted'] as const;
+    const [meta, lost, latest] = (await Promise.all([
+      this.#call('hmget', this.#key('meta'), 'epochs', ...fields),
       this.#call('zrangebyscore', this.#key('lost'), `(${after}`, '+inf', 'WITHSCORES'),
-    ])) as [(string | null)[], string[]];
-    const [epochs, trimmed, evicted, forgotten] = meta;
+      this.#call('zrangebyscore', this.#key('latest'), `(${after}`, '+inf', 'WITHSCORES'),
+    ])) as [(string | null)[], string[], string[]];
+    const [epochs, ...places] = meta;
+    const [trimmed = 0, evicted = 0, forgotten = 0, unlisted = 0] = places.map(Number);
     return {
       epochs: JSON.parse(epochs ?? '[]') as Epoch[],
-      trimmed: Number(trimmed ?? 0),
-      evicted: Number(evicted ?? 0),
-      forgotten: Number(forgotten ?? 0),
-      lost: pairs(lost).map(([member, seq]) => {
-        const end = member.indexOf('\n');
-        return { host: member.slice(0, end), key: member.slice(end + 1), seq: Number(seq) };
-      }),
+      trimmed,
+      evicted,
+      forgotten,
+      unlisted,
+      lost: pairs(lost).map(toKeyPlace),
+      latest: pairs(latest).map(toKeyPlace),
     };
   }
 
@@ -210,6 +228,11 @@ function sha(script: string): string {
   let name = shas.get(script);
   if (name === undefined) shas.set(script, (name = createHash('sha1').update(script).digest('hex')));
   return name;
+}
+
+function toKeyPlace([member, seq]: readonly [string, string]): KeyPlace {
+  const end = member.indexOf('\n');
+  return { host: member.slice(0, end), key: member.slice(end + 1), seq: Number(seq) };
 }
 
 function pairs(flat: readonly string[]): [string, string][] {
