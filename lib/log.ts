@@ -1,6 +1,6 @@
 import type { Act } from './broker';
 import { parseCursor, toCursor, type Position } from './cursor';
-import { Tail, type Loss, type LossReason } from './tail';
+import { furthest, Tail, type Loss, type LossReason } from './tail';
 
 /** A message in the log: its frame, encoded once, and where it stands. */
 export interface Entry {
@@ -332,10 +332,12 @@ export class Log {
     const offset = ++this.#head;
     for (const [key, { seq, reason }] of news) {
       const tail = this.#tails.get(key) ?? this.#rememberKey(key);
-      tail.lost = tail.lostInOrder = { offset, term, seq, reason };
+      tail.lost = { offset, term, seq, reason };
+      tail.lostInOrder = furthest(tail.lostInOrder, tail.lost);
     }
     if (others !== undefined && isNews(others)) {
-      this.#forgotten.lost = this.#forgotten.lostInOrder = { offset, term, ...others };
+      const lost = { offset, term, ...others };
+      this.#forgotten = { lost, lostInOrder: furthest(this.#forgotten.lostInOrder, lost) };
     }
   }
 
@@ -503,6 +505,7 @@ export class Log {
   /** An empty tail, for what it lost. */
   #rememberKey(key: string): Tail {
     const tail = new Tail(key);
+    tail.lostInOrder = this.#forgotten.lostInOrder;
     this.#tails.set(key, tail);
     this.#bytes += tailCost(tail);
     this.#rememberEmpty(tail);
@@ -568,7 +571,7 @@ export class Log {
     this.#tails.delete(first!.key);
     this.#forgotten = {
       lost: newer(this.#forgotten.lost, first!.lost),
-      lostInOrder: newer(this.#forgotten.lostInOrder, first!.lostInOrder),
+      lostInOrder: furthest(this.#forgotten.lostInOrder, first!.lostInOrder),
     };
   }
 

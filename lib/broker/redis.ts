@@ -38,6 +38,9 @@ const BATCH_LENGTH = 512 * 1024;
 // Of how many of its newest messages a process can say which keys they had, should the store lose them.
 const WITNESSED = 1_000;
 
+// Of how many publishers a process remembers what it has heard of them.
+const MAX_PUBLISHERS = 4_096;
+
 // Redis serves, but takes nothing for now: it is full, cannot write to its disk, or lacks replicas.
 const REFUSALS = /^(OOM|MISCONF|NOREPLICAS|BUSY|LOADING)\b/;
 
@@ -89,6 +92,8 @@ export class RedisBroker implements Broker {
   /** How far it has heard of epochs that have ended. */
   readonly #ends = new Map<number, number>();
   readonly #recent: { seq: number; host: string; keys: readonly string[] }[] = [];
+  /** By publisher, the number of its newest message here. */
+  readonly #numbers = new Map<string, number>();
   #arrivals: (() => void)[] = [];
   #poll = 0;
   readonly #polls = new Map<number, ActivePoll>();
@@ -160,7 +165,12 @@ export class RedisBroker implements Broker {
       this.#fail(error as Error);
       return;
     }
-    if (newest !== undefined) await this.#arrival(newest);
+    if (newest === undefined) return;
+    // What somebody has deleted from the stream never arrives.
+    const waited = new AbortController();
+    const late = pause(this.#times.answer, undefined, { signal: waited.signal }).catch(() => undefined);
+    await Promise.race([this.#arrival(newest), late]);
+    waited.abort();
   }
 
   async ask(question: Question, reach: Reach): Promise<Poll> {
@@ -220,7 +230,7 @@ export class RedisBroker implements Broker {
       const [commands, reader] = clients as [RedisClient, RedisClient];
       const broken = new Promise<never>((_, reject) => {
         this.#fail = reject;
-        signal.addEventListener('abort', () => reject(new Error('stopped')), { once: true });
+        signal.addEventListener('abort', () => reject(new Error('stopped')), { signal: over.signal });
       });
       takingPart = this.#takePart(commands, reader, up, over.signal);
       await Promise.race([broken, whenEnded(commands), whenEnded(reader), takingPart]);
@@ -266,7 +276,12 @@ export class RedisBroker implements Broker {
     const last = { order: after, ...(this.#serves && { questions: since }), inbox: since };
     for (;;) {
       const found = await store.read(reader, last, { count: READ_COUNT, block: BLOCK_MS });
-      for (const entry of found.order ?? []) await this.#take(store, entry);
+      for (const entry of found.order ?? []) {
+        // The store has lost something. This process may have heard more of the last epoch than others, who are to be
+        // told, and may have sent something that is gone.
+        if (toPlace(entry.id).term !== this.#place!.term) throw new Error('the order has begun anew');
+        await this.#take(store, entry);
+      }
       for (const { fields } of found.questions ?? []) this.#answer(store, JSON.parse(fields.q!) as AskedQuestion);
       for (const { fields } of found.inbox ?? []) this.#hear(JSON.parse(fields.a!) as GivenAnswer);
       for (const name of ['order', 'questions', 'inbox'] as const) {
@@ -276,12 +291,21 @@ export class RedisBroker implements Broker {
     }
   }
 
+  /** Says from time to time that this process lives, and sees whether it still has the order, and all of it. */
   async #beat(store: Store, signal: AbortSignal): Promise<void> {
+    let missed: Place | undefined;
     for (;;) {
       await pause(this.#times.beat, undefined, { signal, ref: false });
       if (this.#store !== store) return;
+      const before = this.#place!;
+      if (this.#serves) await store.beat().catch(passOverRefusal);
       // It also finds out that Redis does not answer any more.
-      await (this.#serves ? store.beat() : store.newest()).catch(passOverRefusal);
+      const newest = await store.newest();
+      if (this.#store !== store) return;
+      if (newest?.term !== before.term && newest?.term !== this.#place!.term) throw new Error('the order is gone');
+      // What is there and does not come is gone from the stream.
+      if (missed !== undefined && isSame(missed, this.#place!)) throw new Error('the newest messages are gone');
+      missed = isBefore(this.#place!, newest) && isSame(before, this.#place!) ? before : undefined;
     }
   }
 
@@ -291,27 +315,40 @@ export class RedisBroker implements Broker {
     await this.#advance(store, place);
     this.#place = place;
     const { n: nonce = '', b: body, k, e: event, i: ownId, h: host = '', a, w } = fields;
+    const dot = nonce.lastIndexOf('.');
+    const publisher = nonce.slice(0, dot);
+    const number = Number(nonce.slice(dot + 1));
     const position = toPosition(place);
     const keys = k === undefined ? [] : (JSON.parse(k) as string[]);
     this.#recent.push({ seq: place.seq, host, keys });
     if (this.#recent.length > 2 * WITNESSED) this.#recent.splice(0, WITNESSED);
-    if (body !== undefined && (host === '' || host === this.#host)) {
+    if (body !== undefined && (host === '' || host === this.#host) && this.#isNew(publisher, number)) {
       const act = a === undefined ? undefined : (JSON.parse(a) as Act);
       this.#replica!.deliver({ keys, body, event, id: ownId, nonce, act, position });
     } else {
       this.#replica!.arrive(position);
     }
     if (w !== undefined) this.#learn(JSON.parse(w) as Witness);
-    const dot = nonce.lastIndexOf('.');
-    if (nonce.slice(0, dot) === this.#worker) this.#outbox.settle(Number(nonce.slice(dot + 1)), { ...position });
+    if (publisher === this.#worker) this.#outbox.settle(number, { ...position });
     this.#callArrivals();
+  }
+
+  /** Says whether a message did not come before: Redis forgets that it had it when it loses it. */
+  #isNew(publisher: string, number: number): boolean {
+    const newest = this.#numbers.get(publisher) ?? 0;
+    // Those that were heard of lately stand last.
+    this.#numbers.delete(publisher);
+    this.#numbers.set(publisher, Math.max(newest, number));
+    if (this.#numbers.size > MAX_PUBLISHERS) this.#numbers.delete(this.#numbers.keys().next().value!);
+    return number > newest;
   }
 
   /** Comes to just before a place: through the epochs in between, and past what the store no longer has. */
   async #advance(store: Store, { term, seq }: Place): Promise<void> {
     if (this.#place?.term === term && this.#place.seq === seq - 1) return;
     const isFresh = this.#place === undefined;
-    const survey = await store.survey(this.#place?.seq ?? 0);
+    // Places of another epoch need not be higher ones.
+    const survey = await store.survey(this.#place?.term === term ? this.#place.seq : 0);
     if (this.#place?.term !== term) {
       for (const epoch of survey.epochs) {
         const { term: each, first, last = 0, seen = 0 } = epoch;
@@ -406,7 +443,8 @@ export class RedisBroker implements Broker {
         const batch = this.#nextBatch();
         let done: boolean;
         try {
-          done = await store.append(batch, ({ reach }) => (reach === 'everywhere' ? '' : this.#host));
+          const hostOf = ({ reach }: Draft): string => (reach === 'everywhere' ? '' : this.#host);
+          done = await store.append(batch, { term: this.#place!.term, hostOf });
         } catch (error) {
           if (this.#store !== store) return;
           await this.#onRefused(error as Error);
@@ -512,6 +550,10 @@ const EPOCH_LENGTH = 8;
 /** An epoch's name is its term: ms since 1970, to base 36. */
 function toPosition({ term, seq }: Place): Position {
   return { epoch: term.toString(36).padStart(EPOCH_LENGTH, '0'), seq };
+}
+
+function isSame(a: Place, b: Place): boolean {
+  return a.term === b.term && a.seq === b.seq;
 }
 
 function isBefore(a: Place, b: Place): boolean {

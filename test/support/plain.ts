@@ -5,12 +5,13 @@ import { after } from 'node:test';
 import { inspect } from 'node:util';
 import config from '../../config/config.default';
 import { Publisher } from '../../lib/bridge/publisher';
+import type { Broker } from '../../lib/broker';
 import { MemoryBroker } from '../../lib/broker/memory';
 import { REQUEST } from '../../lib/cause';
 import { checkOptions, type SseOptions } from '../../lib/options';
 import { Sse } from '../../lib/sse';
 
-/** The core on plain `node:http`: no Egg, the memory broker, a free port. */
+/** The core on plain `node:http`: no Egg, a free port, and the memory broker unless another is given. */
 export interface PlainServer {
   readonly sse: Sse;
   readonly server: Server;
@@ -26,15 +27,18 @@ export function optionsWith(overrides: Partial<Record<keyof SseOptions, unknown>
 }
 
 /** Starts one. */
-export async function startPlain(overrides: Partial<Record<keyof SseOptions, unknown>> = {}): Promise<PlainServer> {
+export async function startPlain(
+  overrides: Partial<Record<keyof SseOptions, unknown>> = {},
+  broker?: Broker,
+): Promise<PlainServer> {
   const logged: string[] = [];
   const log = (message: string | Error): void =>
     void logged.push(typeof message === 'string' ? message : inspect(message));
   const options = optionsWith(overrides);
   const sse = new Sse({
     options,
-    broker: new MemoryBroker(),
-    isAlone: true,
+    broker: broker ?? new MemoryBroker(),
+    isAlone: broker === undefined,
     causeOf: () => REQUEST,
     logger: { info: log, warn: log, error: log },
   });

@@ -109,19 +109,19 @@ return { string.format('%.0f', term), seq, string.format('%.0f', now()) }
 /**
  * Orders a publisher's drafts, each once: its numbers grow, and those that are not new are passed over.
  *
- * KEYS order, meta, lost, latest, the publisher's newest number. ARGV the publisher's name, ms that its number is kept, the
- * most messages, their age in ms; then for each draft: number, keys as JSON, body, event, id, host, act as JSON, each ''
- * for none.
- * Returns 0, with nothing done, when there is no order to add to.
+ * KEYS order, meta, lost, latest, the publisher's newest number. ARGV the publisher's name, the term it knows of, ms that
+ * its number is kept, the most messages, their age in ms; then for each draft: number, keys as JSON, body, event, id,
+ * host, act as JSON, each '' for none.
+ * Returns 0, with nothing done, when that epoch is over: what the publisher sent before may be lost, and comes first.
  */
 export const APPEND = `${HEAD}${TRIM}
 local order, meta, lost, latest, newest = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local term = tonumber(redis.call('HGET', meta, 'term'))
-if not term then return 0 end
+if term ~= tonumber(ARGV[2]) then return 0 end
 local last = tonumber(redis.call('GET', newest) or 0)
 local time = string.format('%.0f', now())
 local count = 0
-for i = 5, #ARGV, 7 do
+for i = 6, #ARGV, 7 do
   local number = tonumber(ARGV[i])
   if number > last then
     local entry = { 't', time, 'n', ARGV[1] .. '.' .. ARGV[i], 'k', ARGV[i + 1], 'b', ARGV[i + 2] }
@@ -138,9 +138,9 @@ for i = 5, #ARGV, 7 do
     count = count + 1
   end
 end
-redis.call('SET', newest, string.format('%.0f', last), 'PX', ARGV[2])
+redis.call('SET', newest, string.format('%.0f', last), 'PX', ARGV[3])
 bound(latest, meta, 'unlisted')
-trim(order, meta, lost, tonumber(ARGV[3]), tonumber(ARGV[4]), 2 * count + 64)
+trim(order, meta, lost, tonumber(ARGV[4]), tonumber(ARGV[5]), 2 * count + 64)
 return 1
 `;
 
@@ -150,9 +150,10 @@ return 1
  * KEYS order, meta, lost, workers. ARGV its name, the most messages, their age in ms.
  */
 export const BEAT = `${HEAD}${TRIM}
-redis.call('ZADD', KEYS[4], now(), ARGV[1])
+-- What only frees memory comes first: Redis does it when it is full, and refuses nothing after it.
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now() - 60000)
 trim(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2]), tonumber(ARGV[3]), 512)
+redis.call('ZADD', KEYS[4], now(), ARGV[1])
 return 1
 `;
 

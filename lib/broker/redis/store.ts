@@ -88,8 +88,11 @@ export class Store {
     return { at: { term: Number(term), seq }, now: Number(now) };
   }
 
-  /** Orders drafts; false when the order is gone and has to be attached to again. */
-  async append(drafts: readonly Numbered<Draft>[], hostOf: (draft: Draft) => string): Promise<boolean> {
+  /** Orders drafts in an epoch; false when it is over, and the order has to be attached to again. */
+  async append(
+    drafts: readonly Numbered<Draft>[],
+    { term, hostOf }: { term: number; hostOf: (draft: Draft) => string },
+  ): Promise<boolean> {
     const fields = drafts.flatMap(({ number, draft }) => [
       number,
       JSON.stringify(draft.keys),
@@ -108,7 +111,7 @@ export class Store {
         this.#key('latest'),
         this.#key(`from:${this.#worker}`),
       ],
-      [this.#worker, NUMBER_KEPT_MS, this.#bounds.count, this.#bounds.age, ...fields],
+      [this.#worker, term, NUMBER_KEPT_MS, this.#bounds.count, this.#bounds.age, ...fields],
     );
     return done === 1;
   }
