@@ -26,7 +26,7 @@ describe('people in an app of two workers', { timeout }, () => {
   const ask = async (path: string, query: Record<string, string | readonly string[]>): Promise<Response> => {
     const params = new URLSearchParams();
     for (const [name, values] of Object.entries(query)) {
-      for (const value of [values].flat()) params.append(name, value as string);
+      for (const value of [values].flat()) params.append(name, value);
     }
     const url = `${cluster.url}${path}?${String(params)}`;
     const response = await fetch(url, { headers: { Connection: 'close' } });
