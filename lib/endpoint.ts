@@ -25,10 +25,10 @@ export class Endpoint {
   readonly #hub: Hub;
   readonly #options: SseOptions;
   readonly #authorizer: Authorizer;
-  readonly #catchUp: () => Promise<void>;
+  readonly #catchUp: () => Promise<boolean>;
 
-  /** `catchUp` resolves when the hub has all that was ordered until now. */
-  constructor(hub: Hub, options: SseOptions, authorizer: Authorizer, catchUp: () => Promise<void>) {
+  /** `catchUp` resolves when the hub has all that was ordered until now; false when it may not. */
+  constructor(hub: Hub, options: SseOptions, authorizer: Authorizer, catchUp: () => Promise<boolean>) {
     this.#hub = hub;
     this.#options = options;
     this.#authorizer = authorizer;
@@ -60,7 +60,7 @@ export class Endpoint {
         lastEventId,
       };
       // Its client may have heard of more, on another worker, than has arrived here.
-      if (lastEventId !== undefined && !this.#hub.knows(lastEventId, joining)) await this.#catchUp();
+      const isBehind = lastEventId !== undefined && !this.#hub.knows(lastEventId, joining) && !(await this.#catchUp());
       // The client may have left meanwhile.
       if (isOver(response)) return;
       if (request.method === 'HEAD') {
@@ -82,7 +82,7 @@ export class Endpoint {
         throw overloaded('ERR_SSE_OVERLOAD', `this worker has all of its ${maxClients} streams open`);
       }
       this.#writeHead(request, response);
-      this.#hub.open(response, joining);
+      this.#hub.open(response, joining, isBehind);
     } catch (error) {
       if (!(error instanceof SseError)) throw error;
       if (isOver(response)) return;

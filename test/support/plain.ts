@@ -69,8 +69,8 @@ export async function startPlain(
 export function plainServers(): typeof startPlain {
   const servers: PlainServer[] = [];
   after(() => Promise.all(servers.map((server) => server.close())));
-  return async (overrides) => {
-    const server = await startPlain(overrides);
+  return async (overrides, broker) => {
+    const server = await startPlain(overrides, broker);
     servers.push(server);
     return server;
   };
