@@ -2,6 +2,7 @@ import type { Application } from 'egg';
 
 export default ({ router, controller }: Application): void => {
   router.get('/', controller.home.show);
+  router.get('/api/hosts', controller.hosts.list);
   router.get('/api/ticker', controller.ticker.recent);
   router.post('/api/rooms/:room/messages', controller.rooms.post);
   router.post('/api/jobs', controller.jobs.start);

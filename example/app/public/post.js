@@ -1,7 +1,9 @@
 /** Posts JSON with Egg's CSRF token; throws with the server's own words when it says no. */
-export async function post(path, body = {}) {
-  const response = await fetch(path, {
+export async function post(url, body = {}) {
+  const response = await fetch(url, {
     method: 'POST',
+    // Another host of the demo wants the token's cookie as well; cookies know no ports.
+    credentials: 'include',
     headers: { 'Content-Type': 'application/json', 'x-csrf-token': cookie('csrfToken') },
     body: JSON.stringify(body),
   }).catch(() => {

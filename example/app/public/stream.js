@@ -16,12 +16,15 @@ export class Stream {
   /** The worker it is on or was last on. Demo only: the server says it to who opens with a key `stream:…`. */
   pid;
   #keys;
+  #origin;
   #source;
   #timer;
   #listeners = new Map();
   #onState = [];
 
-  constructor(keys, lastEventId = '') {
+  /** `origin` is that of another host; without it, the stream is that of the page's own. */
+  constructor(keys, lastEventId = '', origin = '') {
+    this.#origin = origin;
     this.#keys = [...keys, `stream:${Math.random().toString(36).slice(2)}`];
     this.lastEventId = lastEventId;
     this.on('worker', ({ pid }) => {
@@ -51,7 +54,7 @@ export class Stream {
     this.#become('connecting');
     const query = new URLSearchParams(this.#keys.map((key) => ['connectKey', key]));
     if (this.lastEventId !== '') query.set('lastEventId', this.lastEventId);
-    const source = new EventSource(`/stream?${query}`);
+    const source = new EventSource(`${this.#origin}/stream?${query}`);
     source.addEventListener('open', () => this.#become('open'));
     source.addEventListener('error', () => {
       this.#become('waiting');
