@@ -1,7 +1,7 @@
 import { RedisBroker, type RedisTimes } from '../../lib/broker/redis';
 import { readRedisConfig } from '../../lib/redis';
 import { Member } from '../support/member';
-import { RedisServer } from '../support/redis_server';
+import { hasRedis, RedisServer } from '../support/redis_server';
 import { contract, type Range } from './contract';
 
 /** Workers of one or more hosts that share a Redis. */
@@ -40,4 +40,5 @@ class RedisRange implements Range {
   }
 }
 
-contract('the Redis broker', async () => new RedisRange(await RedisServer.start()), { members: 3 });
+if (hasRedis('the tests of the Redis broker'))
+  contract('the Redis broker', async () => new RedisRange(await RedisServer.start()), { members: 3 });
