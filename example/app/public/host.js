@@ -15,6 +15,7 @@ export class Host {
   #stream;
   #pids = [];
   #away;
+  #ids = new Map();
 
   constructor({ name, port }, room, proof) {
     this.#name = name;
@@ -90,6 +91,10 @@ export class Host {
     this.#proof.receive(this.#name, id);
     const from = element('span', 'from', `from host ${name}`);
     const row = element('li', 'arrival', element('b', '', text), from);
+    // A request whose connection breaks with its worker, browsers send again: to the server, another message.
+    const first = this.#ids.get(text) ?? id;
+    if (first !== id) row.append(element('small', '', 'the browser sent it again'));
+    this.#ids.set(text, first);
     row.dataset.testid = 'arrival';
     row.dataset.from = name;
     this.#append(row);

@@ -24,6 +24,7 @@ export class Proof {
   /** Says that a message is being sent; what it returns takes its id, or nothing if the server did not acknowledge it. */
   sending() {
     this.#sending++;
+    this.#show();
     return (id) => {
       this.#sending--;
       if (id !== undefined) this.#known.add(id);
