@@ -4,7 +4,7 @@ import type { Gap } from '../../lib/log';
 import { eventually } from '../support/eventually';
 import { Proxy } from '../support/proxy';
 import { RedisHost, type RedisHostOptions } from '../support/redis_host';
-import { RedisServer } from '../support/redis_server';
+import { hasRedis, RedisServer } from '../support/redis_server';
 import type { Stream } from '../support/stream';
 
 const ORDER = '{egg-sse:test}:order';
@@ -14,6 +14,8 @@ const closing: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0).toReversed()) await close();
 });
+
+const skip = !hasRedis('the tests of what Redis loses');
 
 async function startRedis(args: readonly string[] = []): Promise<RedisServer> {
   const server = await RedisServer.start(args);
@@ -56,7 +58,7 @@ function dataOf(stream: Stream): string[] {
   return stream.messages.filter(({ event }) => event === undefined).map(({ data }) => data);
 }
 
-describe('when Redis dies with nothing on disk', () => {
+describe('when Redis dies with nothing on disk', { skip }, () => {
   it('nobody who has everything is told of a gap, and all go on', async () => {
     const server = await startRedis();
     const [a, b] = [await startHost(server), await startHost(server)];
@@ -113,7 +115,7 @@ describe('when Redis dies with nothing on disk', () => {
   });
 });
 
-describe('when Redis is emptied by FLUSHALL', () => {
+describe('when Redis is emptied by FLUSHALL', { skip }, () => {
   it('while nothing is published, nobody is told of a gap, and all go on', async () => {
     const server = await startRedis();
     const [a, b] = [await startHost(server), await startHost(server)];
@@ -157,7 +159,7 @@ describe('when Redis is emptied by FLUSHALL', () => {
   });
 });
 
-describe('when somebody trims the stream in Redis', () => {
+describe('when somebody trims the stream in Redis', { skip }, () => {
   it('a host that was away is told, one that has everything is not', async () => {
     const server = await startRedis();
     const [a, b] = [await startHost(server), await startHost(server)];
@@ -252,7 +254,7 @@ describe('when somebody trims the stream in Redis', () => {
   }
 });
 
-describe('when a replica takes over that lacks the newest messages', () => {
+describe('when a replica takes over that lacks the newest messages', { skip }, () => {
   for (const firstBack of ['who has heard them', 'who has not']) {
     it(`those who have not heard them are told, those who have are not; first back: ${firstBack}`, async () => {
       // Otherwise it waits for more replicas before it sends anything to one.
@@ -305,7 +307,7 @@ describe('when a replica takes over that lacks the newest messages', () => {
   }
 });
 
-describe('what Redis lets go of for being too much', () => {
+describe('what Redis lets go of for being too much', { skip }, () => {
   it('is told by a worker that starts to those who missed it, and to nobody else', async () => {
     const server = await startRedis();
     const a = await startHost(server, { count: 10 });
@@ -333,7 +335,7 @@ describe('what Redis lets go of for being too much', () => {
   });
 });
 
-describe('what is for one host', () => {
+describe('what is for one host', { skip }, () => {
   it('is its clients’ alone, also when they come back and when it is lost', async () => {
     const server = await startRedis();
     const [a, other, b] = [
@@ -374,7 +376,7 @@ describe('what is for one host', () => {
   });
 });
 
-describe('while a host does not reach Redis', () => {
+describe('while a host does not reach Redis', { skip }, () => {
   it('it starts all the same, and its streams get what they missed once', async () => {
     const server = await startRedis();
     const a = await startHost(server);
@@ -508,7 +510,7 @@ describe('while a host does not reach Redis', () => {
   });
 });
 
-describe('when Redis has no memory left', () => {
+describe('when Redis has no memory left', { skip }, () => {
   it('publishes wait until it has, and what is too old is let go of meanwhile', async () => {
     const server = await startRedis(['--maxmemory-policy', 'noeviction']);
     const a = await startHost(server, { count: 100, times: { beat: 50, refused: 50 } });
