@@ -2,6 +2,13 @@ import { byId, element } from './element.js';
 
 const KEPT = 20;
 
+// How a stream left a worker that lives, by the state that it went into.
+const LEFT = {
+  closed: (pid) => `paused on worker ${pid}`,
+  connecting: (pid) => `left worker ${pid}`,
+  waiting: (pid) => `worker ${pid} ended the stream`,
+};
+
 /**
  * Says, each time a stream comes back, what it missed meanwhile, and proves it.
  *
@@ -56,7 +63,7 @@ class Account {
   #leave(state) {
     const pid = this.#stream.pid;
     if (pid === undefined || this.#away !== undefined || state === 'open') return;
-    this.#away = { pid, at: performance.now(), paused: state === 'closed', missed: new Map(), catchingUp: false };
+    this.#away = { pid, at: performance.now(), how: state, missed: new Map(), catchingUp: false };
   }
 
   #return() {
@@ -91,8 +98,8 @@ class Account {
   }
 }
 
-function describe({ pid, at, backAt, paused, died, now, missed, missing, twice }) {
-  const left = died ? `worker ${pid} died` : paused ? `paused on worker ${pid}` : `worker ${pid} ended the stream`;
+function describe({ pid, at, backAt, how, died, now, missed, missing, twice }) {
+  const left = died ? `worker ${pid} died` : LEFT[how](pid);
   const what = `${left} · back on worker ${now} after ${((backAt - at) / 1_000).toFixed(1)} s`;
 
   const delivered = [...missed.values()].reduce((sum, count) => sum + count, 0);

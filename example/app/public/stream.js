@@ -50,7 +50,7 @@ export class Stream {
   }
 
   open() {
-    this.close();
+    this.#end();
     this.#become('connecting');
     const query = new URLSearchParams(this.#keys.map((key) => ['connectKey', key]));
     if (this.lastEventId !== '') query.set('lastEventId', this.lastEventId);
@@ -66,10 +66,14 @@ export class Stream {
   }
 
   close() {
+    this.#end();
+    this.#become('closed');
+  }
+
+  #end() {
     clearTimeout(this.#timer);
     this.#source?.close();
     this.#source = undefined;
-    this.#become('closed');
   }
 
   #receive = (event) => {
