@@ -1,9 +1,12 @@
 import type { Agent, IBoot } from 'egg';
+import { Arbiter } from './lib/bridge/arbiter';
+import type { ToArbiter, ToLeases } from './lib/bridge/host_lease';
+import { MessengerBridge } from './lib/bridge/messenger';
 import { Sequencer } from './lib/broker/sequencer';
 import { AGENT } from './lib/cause';
 import { openChannel, pidOf, type ToAgent, type ToWorkers } from './lib/channel';
-import { localAgents, sendLocally, type LocalAgent } from './lib/local';
 import { distribute } from './lib/distribute';
+import { localAgents, sendLocally, type LocalAgent } from './lib/local';
 import { checkOptions } from './lib/options';
 import { Sse } from './lib/sse';
 
@@ -16,6 +19,8 @@ interface Sender {
 export default class SseAgentBoot implements IBoot {
   readonly #agent: Agent;
   #local: LocalAgent | undefined;
+  #messengerBridge: MessengerBridge | undefined;
+  #arbiter: Arbiter | undefined;
 
   constructor(agent: Agent) {
     this.#agent = agent;
@@ -23,50 +28,51 @@ export default class SseAgentBoot implements IBoot {
 
   configWillLoad(): void {
     const agent = this.#agent;
-    const options = checkOptions(agent.config.sse);
-    const distributed = distribute(agent, options, false);
-    agent.sse = new Sse({
-      // It has no connections, so nobody to keep messages for; but when it gives the order, it keeps the workers' history.
-      options: distributed === undefined ? options : { ...options, history: false },
-      broker: distributed ?? this.#sequence(),
-      isAlone: false,
-      causeOf: () => AGENT,
-      logger: agent.coreLogger,
-    });
-  }
-
-  /** Gives the order to this host's workers. */
-  #sequence(): Sequencer {
-    const agent = this.#agent;
     const { messenger } = agent;
+    const options = checkOptions(agent.config.sse);
     let localApp: Parameters<LocalAgent['attach']>[0] | undefined;
     let isStarted = false;
     messenger.once('egg-ready', () => (isStarted = true));
-    const channel = openChannel<ToWorkers, ToAgent>(messenger, (name, data, worker) => {
+    const send = (name: string, data: unknown, worker?: string): void => {
       if (localApp !== undefined) sendLocally(localApp, name, data);
       else if (isStarted && worker !== undefined) messenger.sendTo(Number(pidOf(worker)), name, data);
       // Until the whole app is started, Egg warns of every sendTo and sendToApp, but workers need the order to start.
       else (messenger as unknown as Sender).send(name, data, 'app');
-    });
-    const sequencer = new Sequencer(channel);
-    messenger.on('egg-pids', (pids: readonly number[]) => sequencer.listening(pids));
+    };
+    const distributed = distribute(agent, options, false);
+    const sequencer =
+      distributed === undefined ? new Sequencer(openChannel<ToWorkers, ToAgent>(messenger, send)) : undefined;
+    messenger.on('egg-pids', (pids: readonly number[]) => sequencer?.listening(pids));
     this.#local = {
       messenger,
       attach(app) {
         localApp = app;
-        sequencer.beFirst();
+        sequencer?.beFirst();
       },
     };
     localAgents.set(agent.baseDir, this.#local);
-    return sequencer;
+    agent.sse = new Sse({
+      // It keeps the workers' history when it gives the order, and has no connections of its own to keep one for.
+      options: sequencer === undefined ? { ...options, history: false } : options,
+      broker: distributed ?? sequencer!,
+      isAlone: false,
+      causeOf: () => AGENT,
+      logger: agent.coreLogger,
+    });
+    this.#messengerBridge = new MessengerBridge(messenger, agent.sse, agent.coreLogger);
+    this.#messengerBridge.start(options.bridges.messenger);
+    this.#arbiter = new Arbiter(openChannel<ToLeases, ToArbiter>(messenger, send), agent.sse);
   }
 
   async didLoad(): Promise<void> {
     await this.#agent.sse.start();
+    this.#arbiter?.start();
   }
 
   async beforeClose(): Promise<void> {
     if (localAgents.get(this.#agent.baseDir) === this.#local) localAgents.delete(this.#agent.baseDir);
+    this.#messengerBridge?.stop();
+    this.#arbiter?.stop();
     await this.#agent.sse.stop();
   }
 }

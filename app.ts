@@ -1,11 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { Application, IBoot } from 'egg';
+import { HostLease, type ToArbiter, type ToLeases } from './lib/bridge/host_lease';
+import { setLease } from './lib/bridge/schedule';
 import { MessengerBroker } from './lib/broker/messenger';
 import { mark, markOf, WORKER } from './lib/cause';
-import { openChannel, type Channel, type ToAgent, type ToWorkers } from './lib/channel';
+import { openChannel, type ToAgent, type ToWorkers } from './lib/channel';
 import { renewContext } from './lib/context';
 import { distribute } from './lib/distribute';
-import { localAgents, sendLocally, type LocalAgent } from './lib/local';
+import { localAgents, sendLocally } from './lib/local';
 import { checkOptions } from './lib/options';
 import type { Cause } from './lib/reach';
 import type { SseRequest } from './lib/request';
@@ -14,6 +16,7 @@ import { Sse } from './lib/sse';
 /** The plugin in an app worker: ready before the worker listens, gone before Egg kills it. */
 export default class SseAppBoot implements IBoot {
   readonly #app: Application;
+  #lease: HostLease | undefined;
 
   constructor(app: Application) {
     this.#app = app;
@@ -26,14 +29,21 @@ export default class SseAppBoot implements IBoot {
     app.config.coreMiddleware.unshift('sseDoor');
     const localAgent = localAgents.get(app.baseDir);
     localAgent?.attach(app.messenger);
+    const send = (name: string, data: unknown): void => {
+      if (localAgent === undefined) app.messenger.sendToAgent(name, data);
+      else sendLocally(localAgent.messenger, name, data);
+    };
     app.sse = new Sse({
       options,
-      broker: distribute(app, options, true) ?? new MessengerBroker(channelOf(app, localAgent)),
+      broker:
+        distribute(app, options, true) ?? new MessengerBroker(openChannel<ToAgent, ToWorkers>(app.messenger, send)),
       isAlone: localAgent !== undefined || workersOf(app) === 1,
       causeOf: () => currentCause(app) ?? WORKER,
       contextOf: contextsOf(app),
       logger: app.coreLogger,
     });
+    this.#lease = new HostLease(openChannel<ToArbiter, ToLeases>(app.messenger, send));
+    setLease(app, this.#lease);
     inheritCause(app);
     // A worker that dies of an uncaughtException is cut off from the master first and then keeps its sockets for 30 s,
     // deaf: its clients must go to a living one. Egg's beforeClose does not run then.
@@ -42,10 +52,12 @@ export default class SseAppBoot implements IBoot {
 
   async didLoad(): Promise<void> {
     await this.#app.sse.start();
+    this.#lease?.start();
   }
 
   async beforeClose(): Promise<void> {
     process.off('disconnect', this.#stop);
+    this.#lease?.stop();
     await this.#app.sse.stop();
   }
 
@@ -62,14 +74,6 @@ function contextsOf(app: Application): (request: SseRequest) => Promise<object> 
     handle ??= app.callback();
     return renewContext(request as IncomingMessage, handle);
   };
-}
-
-/** The way to the agent, which may be in this very process. */
-function channelOf(app: Application, localAgent: LocalAgent | undefined): Channel<ToAgent, ToWorkers> {
-  return openChannel(app.messenger, (name, data) => {
-    if (localAgent === undefined) app.messenger.sendToAgent(name, data);
-    else sendLocally(localAgent.messenger, name, data);
-  });
 }
 
 /** What caused the code that runs, if a request or a schedule did. */

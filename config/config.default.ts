@@ -79,6 +79,20 @@ const sse: SseOptions = {
    * Redis keeps what is younger than `history.age`, and at most `maxMessages` of all keys, 100,000 unless said.
    */
   redis: false,
+  /** What publishes by itself what reaches the agent from elsewhere, once per host: `{ messenger: { action: key } }`. */
+  bridges: {},
+
+  /** `POST {path}`, for services that are not Egg. Off until it has a secret; `false` is off as well. */
+  publisher: {
+    /** What they send as `Authorization: Bearer …`: at least 16 characters, nobody should guess it. A list while one takes over from another. */
+    secret: null,
+    /** Keys it may publish to, or beginnings of keys with a `*` behind. `null`: all of them, and everyone. */
+    keys: null,
+    /** Bytes of a request's body. It is held in memory until it is published. */
+    maxBytes: 100 * 1024,
+    /** ms a request's body may take to arrive. */
+    timeout: 10_000,
+  },
 };
 
 export default { sse };

@@ -80,8 +80,8 @@ export interface Broker {
   start(replica: Replica): Promise<void>;
   /** Orders the draft and hands it on. Resolves with its place once ordered, not once clients have it. */
   publish(draft: Draft): Promise<Position>;
-  /** Resolves when the replica has all that was ordered before this call, or when that cannot be known in time. */
-  catchUp(): Promise<void>;
+  /** Resolves when the replica has all that was ordered before this call; false when that cannot be known in time. */
+  catchUp(): Promise<boolean>;
   /** Asks every process in reach, this one too; what does not answer in time is left out. */
   ask(question: Question, reach: Reach): Promise<Poll>;
   /** Stops delivering and frees connections. Safe to call twice. */

@@ -1,4 +1,5 @@
 import type { Authorizer } from './authorizer';
+import { isOn } from './bridge_options';
 import { SseError } from './error';
 import { encodeOwn } from './event';
 import type { Hub } from './hub';
@@ -24,10 +25,10 @@ export class Endpoint {
   readonly #hub: Hub;
   readonly #options: SseOptions;
   readonly #authorizer: Authorizer;
-  readonly #catchUp: () => Promise<void>;
+  readonly #catchUp: () => Promise<boolean>;
 
-  /** `catchUp` resolves when the hub has all that was ordered until now. */
-  constructor(hub: Hub, options: SseOptions, authorizer: Authorizer, catchUp: () => Promise<void>) {
+  /** `catchUp` resolves when the hub has all that was ordered until now; false when it may not. */
+  constructor(hub: Hub, options: SseOptions, authorizer: Authorizer, catchUp: () => Promise<boolean>) {
     this.#hub = hub;
     this.#options = options;
     this.#authorizer = authorizer;
@@ -59,7 +60,7 @@ export class Endpoint {
         lastEventId,
       };
       // Its client may have heard of more, on another worker, than has arrived here.
-      if (lastEventId !== undefined && !this.#hub.knows(lastEventId, joining)) await this.#catchUp();
+      const isBehind = lastEventId !== undefined && !this.#hub.knows(lastEventId, joining) && !(await this.#catchUp());
       // The client may have left meanwhile.
       if (isOver(response)) return;
       if (request.method === 'HEAD') {
@@ -81,7 +82,7 @@ export class Endpoint {
         throw overloaded('ERR_SSE_OVERLOAD', `this worker has all of its ${maxClients} streams open`);
       }
       this.#writeHead(request, response);
-      this.#hub.open(response, joining);
+      this.#hub.open(response, joining, isBehind);
     } catch (error) {
       if (!(error instanceof SseError)) throw error;
       if (isOver(response)) return;
@@ -121,7 +122,7 @@ export class Endpoint {
     response.setHeader('Content-Type', 'application/json; charset=utf-8');
     response.setHeader('Content-Length', body.length);
     response.setHeader('Cache-Control', 'no-store');
-    if (status === 405) response.setHeader('Allow', 'GET, HEAD');
+    if (status === 405) response.setHeader('Allow', isOn(this.#options.publisher) ? 'GET, HEAD, POST' : 'GET, HEAD');
     if (status === 503) response.setHeader('Retry-After', Math.max(1, Math.ceil(spread(this.#options.retry) / 1_000)));
     response.writeHead(status);
     response.end(body);
@@ -130,7 +131,7 @@ export class Endpoint {
 }
 
 /** Whether nothing can be answered any more. */
-function isOver(response: SseResponse): boolean {
+export function isOver(response: SseResponse): boolean {
   const { destroyed } = 'stream' in response ? response.stream : response;
   return destroyed || response.headersSent;
 }

@@ -40,7 +40,8 @@ const MAX_ID_LENGTH = 1024;
 const LINE_END = /\r\n|\r|\n/;
 // oxlint-disable-next-line no-control-regex -- NUL is what the standard forbids
 const UNSAFE_IN_FIELD = /[\r\n\0]/;
-const FIELDS = new Set(['data', 'event', 'id', 'retry', 'comment']);
+/** The fields of a message. */
+export const FIELDS: ReadonlySet<string> = new Set(['data', 'event', 'id', 'retry', 'comment']);
 
 /**
  * Encodes a message so that a parser of the HTML standard reads back exactly what was given, line ends as LF.
@@ -170,7 +171,8 @@ function encodeComment(comment: unknown): string {
   return lines(': ', comment);
 }
 
-function encodeData(data: unknown): string {
+/** What stands in the `data` lines of a value: a string as it is, anything else as JSON. Throws `ERR_SSE_DATA`. */
+export function encodeData(data: unknown): string {
   if (typeof data === 'string') return data;
   let json: string | undefined;
   try {

@@ -60,6 +60,9 @@ const NO_HISTORY: LogBounds = { age: 0, count: 0, bytes: 16 * 1024 * 1024 };
 // Node buffers this much before it says that a client is behind, whatever was asked.
 const NODE_BUFFER_BYTES = 16 * 1024;
 
+// How long a client that has heard more than this process waits for it to come there.
+const BEHIND_MS = 10_000;
+
 // What a stream that ends now should take, at most, of Egg's 5 s before a worker is killed.
 const DRAIN_MS = 3_000;
 
@@ -77,8 +80,8 @@ export class Hub implements Replica {
   readonly #pools = new Map<string, Set<Connection>>();
   /** Equal sets of keys are one array, so that their readers can share what they read. */
   readonly #keySets = new Map<string, { keys: readonly string[]; holders: number }>();
-  /** Streams that were opened while the order was out of sight, by the id their client came with. */
-  readonly #unseated = new Map<Connection, string | undefined>();
+  /** Streams that were opened while the order was out of sight, with the id their client came with, and when. */
+  readonly #unseated = new Map<Connection, { readonly lastEventId: string | undefined; readonly since: number }>();
   #inSight = false;
   #onReauthorize: (connections: ReadonlySet<Connection>) => void = () => undefined;
   #sweeper: NodeJS.Timeout | undefined;
@@ -155,13 +158,14 @@ export class Hub implements Replica {
   /**
    * Takes a response whose head is out as an open stream: hello, what it missed, then live.
    *
-   * The caller has checked `full` and `draining` in this same turn.
+   * The caller has checked `full` and `draining` in this same turn. `isBehind`: its client may have heard more than this
+   * process has.
    */
-  open(response: SseResponse, joining: Joining): Connection {
+  open(response: SseResponse, joining: Joining, isBehind = false): Connection {
     const { keys, asked = keys, lastEventId, user, groups = [], data, expiresAt = Number.POSITIVE_INFINITY } = joining;
     const now = performance.now();
     const held = this.#holdKeys(heldBy(joining));
-    const { reader, gaps } = this.#readerOf(held, lastEventId);
+    const { reader, gaps } = this.#readerOf(held, lastEventId, isBehind);
     const { retry, maxAge, stallTimeout, pingInterval } = this.#options;
     const connection = new Connection(response, this.#owner, {
       asked,
@@ -173,7 +177,7 @@ export class Hub implements Replica {
     connection.grant({ keys, user, data, expiresAt });
     this.#connections.set(connection, now);
     for (const key of held) this.#enter(key, connection);
-    if (!reader.seated) this.#unseated.set(connection, lastEventId);
+    if (!reader.seated) this.#unseated.set(connection, { lastEventId, since: now });
     const cursor = reader.seated ? this.log.cursorAt(reader) : undefined;
     // A client that drops before it has a place, or between hello and gap, must be where it was: it keeps its id.
     const unsettled = lastEventId !== undefined && (gaps.length > 0 || !reader.seated) && isFieldSafe(lastEventId);
@@ -189,10 +193,14 @@ export class Hub implements Replica {
     return connection;
   }
 
-  #readerOf(held: readonly string[], lastEventId: string | undefined): { reader: Reader; gaps: readonly Gap[] } {
+  #readerOf(
+    held: readonly string[],
+    lastEventId: string | undefined,
+    isBehind: boolean,
+  ): { reader: Reader; gaps: readonly Gap[] } {
     const { log } = this;
     const isKnown = lastEventId === undefined ? log.place !== undefined : log.knows(lastEventId, held);
-    if (!isKnown && !this.#inSight) return { reader: log.readUnseated(held), gaps: [] };
+    if (!isKnown && (isBehind || !this.#inSight)) return { reader: log.readUnseated(held), gaps: [] };
     if (lastEventId === undefined) return { reader: log.readFromHead(held), gaps: [] };
     return log.resume(lastEventId, held);
   }
@@ -201,17 +209,21 @@ export class Hub implements Replica {
     return this.log.place;
   }
 
+  /** Gives a stream that had none its place in the order. */
+  #seat(connection: Connection): void {
+    const { lastEventId } = this.#unseated.get(connection)!;
+    this.#unseated.delete(connection);
+    const gaps = this.log.seat(connection.reader, lastEventId);
+    const frames = toFrames(gaps, this.log.cursorAt(connection.reader));
+    if (frames.length > 0) connection.write(Buffer.concat(frames), performance.now());
+    for (const gap of gaps) this.emit('gap', gap);
+    this.#pump.wake(connection);
+  }
+
   follow(inSight: boolean): void {
     this.#inSight = inSight;
     if (!inSight) return;
-    const now = performance.now();
-    for (const [connection, lastEventId] of this.#unseated) {
-      const gaps = this.log.seat(connection.reader, lastEventId);
-      if (gaps.length > 0) connection.write(Buffer.concat(toFrames(gaps, this.log.cursorAt(connection.reader))), now);
-      for (const gap of gaps) this.emit('gap', gap);
-      this.#pump.wake(connection);
-    }
-    this.#unseated.clear();
+    for (const connection of this.#unseated.keys()) this.#seat(connection);
   }
 
   join(epoch: string, losses: Losses): void {
@@ -381,6 +393,11 @@ export class Hub implements Replica {
       }
     }
     this.log.expire();
+    if (!this.#inSight) return;
+    for (const [connection, { lastEventId, since }] of this.#unseated) {
+      const isThere = lastEventId !== undefined && this.log.knows(lastEventId, connection.reader.keys);
+      if (isThere || now - since > BEHIND_MS) this.#seat(connection);
+    }
   }
 }
 

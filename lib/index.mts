@@ -1,7 +1,16 @@
 // The ESM face: Egg 4 has a second set of declarations for ESM, which only a .d.mts can add to.
+import type { Context } from 'egg';
+import { sseSchedule as makeSchedule } from './bridge/schedule.js';
 import type { SseConfig } from './options.js';
 import type { Sse } from './sse.js';
 
+/**
+ * Makes an Egg schedule of a function that loads something: one worker of the host runs it, and all clients of the host
+ * get the result whenever it has changed.
+ *
+ * Throws `SseError` `ERR_SSE_CONFIG` for an option that is wrong, so that the app does not start.
+ */
+export const sseSchedule = makeSchedule<Context>;
 export { anonymous, authenticated, group, SseError, user } from './index.js';
 export type {
   Authorize,
@@ -13,13 +22,19 @@ export type {
   Reach,
   Receipt,
   Sse,
+  SseBridges,
   SseConfig,
   SseEvent,
   SseEvents,
   SseHistory,
   SseMessage,
+  SseMessengerRoute,
   SseOptions,
+  SsePublisher,
+  SseSchedule,
+  SseScheduleOptions,
   SseStats,
+  SseTarget,
   Total,
 } from './index.js';
 

@@ -1,5 +1,7 @@
 import type { Groups } from './authorizer';
-import { SseError, show } from './error';
+import { checkBridges, checkPublisher, type SseBridges, type SsePublisher } from './bridge_options';
+import { check, integer, isObject, MAX_MS, wrong, type Check } from './check';
+import { show } from './error';
 import type { RedisConfig } from './redis';
 
 /** `config.sse`. Defaults, units and reasons stand in `config/config.default.ts`. */
@@ -19,10 +21,15 @@ export interface SseOptions {
   authorizeTimeout: number;
   groups: Groups;
   redis: (RedisConfig & { readonly maxMessages?: number }) | false;
+  bridges: SseBridges;
+  publisher: SsePublisher | false;
 }
 
-/** `config.sse` as an app writes it: `history` may name some of its bounds. */
-export type SseConfig = Omit<SseOptions, 'history'> & { history: Partial<SseHistory> | false };
+/** `config.sse` as an app writes it: `history` and `publisher` may name some of what they hold. */
+export type SseConfig = Omit<SseOptions, 'history' | 'publisher'> & {
+  history: Partial<SseHistory> | false;
+  publisher: Partial<SsePublisher> | false;
+};
 
 /** The three bounds of what is kept; whichever is reached first lets go of the oldest message. */
 export interface SseHistory {
@@ -34,13 +41,9 @@ export interface SseHistory {
   bytes: number;
 }
 
-// Timers of Node hold 31 bits of ms and fire at once beyond.
-const MAX_MS = 2 ** 31 - 1;
 // RFC 9110 5.6.2 (token) and 5.5 (field value).
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
-
-type Check = (value: unknown) => string | undefined;
 
 const CHECKS: { [name in keyof SseOptions]: Check } = {
   path: (value) =>
@@ -61,6 +64,8 @@ const CHECKS: { [name in keyof SseOptions]: Check } = {
   authorizeTimeout: integer(1, MAX_MS, 'ms'),
   groups: (value) => (typeof value === 'function' ? undefined : 'a function from a group to the groups around it'),
   redis: checkRedis,
+  bridges: (value) => (isObject(value) ? undefined : '{ messenger }'),
+  publisher: (value) => (value === false || isObject(value) ? undefined : '{ secret, … } or false'),
 };
 
 const HISTORY_CHECKS: { [name in keyof SseHistory]: Check } = {
@@ -79,10 +84,12 @@ const IGNORED = new Set(['enable', 'match', 'ignore', 'cacheKey']);
  */
 export function checkOptions(config: unknown): SseOptions {
   if (!isObject(config)) throw wrong('config.sse', config, 'an object of options');
-  const known = check('config.sse', config, CHECKS) as unknown as SseOptions;
+  const known = check('config.sse', config, CHECKS, IGNORED) as unknown as SseOptions;
   if (known.history !== false) {
     known.history = check('config.sse.history', known.history, HISTORY_CHECKS) as unknown as SseHistory;
   }
+  known.bridges = checkBridges('config.sse.bridges', known.bridges);
+  if (known.publisher !== false) known.publisher = checkPublisher('config.sse.publisher', known.publisher);
   known.headers = mergeHeaders(known.headers);
   return known;
 }
@@ -92,37 +99,6 @@ function mergeHeaders(headers: SseOptions['headers']): SseOptions['headers'] {
   const names = new Map<string, [string, string | null]>();
   for (const entry of Object.entries(headers)) names.set(entry[0].toLowerCase(), entry);
   return Object.fromEntries(names.values());
-}
-
-function check(path: string, given: object, checks: Record<string, Check>): Record<string, unknown> {
-  const values = given as Record<string, unknown>;
-  const names = Object.keys(checks);
-  for (const name of Object.keys(values)) {
-    if (!names.includes(name) && !IGNORED.has(name)) {
-      throw new SseError(
-        'ERR_SSE_CONFIG',
-        `${path}.${name} is not an option of egg-sse; there are ${names.join(', ')}`,
-      );
-    }
-  }
-  const known: Record<string, unknown> = {};
-  for (const [name, complaint] of Object.entries(checks)) {
-    const expected = complaint(values[name]);
-    if (expected !== undefined) throw wrong(`${path}.${name}`, values[name], expected);
-    known[name] = values[name];
-  }
-  return known;
-}
-
-function wrong(name: string, value: unknown, expected: string): SseError {
-  return new SseError('ERR_SSE_CONFIG', `${name} is ${show(value)}; it must be ${expected}`);
-}
-
-function integer(min: number, max: number, unit: string): Check {
-  return (value) =>
-    Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max
-      ? undefined
-      : `an integer from ${min} to ${max}, in ${unit}`;
 }
 
 // What says where a Redis is: a client of the app's, or one of ioredis' own options.
@@ -149,8 +125,4 @@ function checkHeaders(value: unknown): string | undefined {
     }
   }
   return undefined;
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -59,14 +59,16 @@ describe('an Egg app', () => {
     const { stdout } = await promisify(execFile)(process.execPath, ['--require', 'tsx/cjs', main], {
       env: { ...process.env, EGG_TYPESCRIPT: 'true', FIXTURE_DIR: dir, HOME: dir },
     });
-    const { published, received, total, byes } = JSON.parse(stdout.trim().split('\n').at(-1)!) as {
+    const { published, received, data, total, byes } = JSON.parse(stdout.trim().split('\n').at(-1)!) as {
       published: string[];
       received: string[];
+      data: string[];
       total: unknown;
       byes: number;
     };
     assert.deepEqual(received, published);
     assert.equal(new Set(received).size, 3);
+    assert.deepEqual(data, ['1', '2', '3', '4', '5']);
     assert.deepEqual(total, { clients: 1, complete: true });
     assert.equal(byes, 1);
   });

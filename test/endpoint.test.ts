@@ -1,28 +1,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
-import { connect, type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { eventually } from './support/eventually';
 import { plainServers } from './support/plain';
+import { raw } from './support/raw';
 import { Stream } from './support/stream';
 
 const start = plainServers();
-
-/** Sends bytes as they are, and collects what comes back. */
-async function raw(port: number, text: string): Promise<{ read(): string; end(): void; ended(): boolean }> {
-  const socket = connect(port, '127.0.0.1');
-  let received = '';
-  let ended = false;
-  socket.setEncoding('utf8');
-  socket.on('data', (chunk: string) => (received += chunk));
-  socket.on('close', () => (ended = true));
-  socket.on('error', () => undefined);
-  await once(socket, 'connect');
-  socket.write(text);
-  return { read: () => received, end: () => socket.destroy(), ended: () => ended };
-}
 
 describe('the stream endpoint', () => {
   it('answers GET with 200, its headers and the hello frame, at once', async () => {

@@ -26,8 +26,9 @@ export class MemoryBroker implements Broker {
     return position;
   }
 
-  async catchUp(): Promise<void> {
+  async catchUp(): Promise<boolean> {
     // This process is the order.
+    return true;
   }
 
   async ask(question: Question): Promise<Poll> {

@@ -75,7 +75,7 @@ export class MessengerBroker implements Broker {
     this.#on('question', ({ poll, question }) => {
       this.#channel.send('answer', { worker: this.#worker, poll, answer: replica.answer(question) });
     });
-    this.#on('caughtUp', ({ request }) => this.#requests.get(request)?.(undefined));
+    this.#on('caughtUp', ({ request }) => this.#requests.get(request)?.({ answers: [], complete: true }));
     this.#on('poll', ({ request, poll }) => this.#requests.get(request)?.(poll));
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
     this.#ticker.unref();
@@ -92,8 +92,9 @@ export class MessengerBroker implements Broker {
     return promise;
   }
 
-  async catchUp(): Promise<void> {
-    await this.#ask((request) => this.#channel.send('catchUp', { worker: this.#worker, request }));
+  async catchUp(): Promise<boolean> {
+    const answer = await this.#ask((request) => this.#channel.send('catchUp', { worker: this.#worker, request }));
+    return answer !== undefined;
   }
 
   async ask(question: Question): Promise<Poll> {

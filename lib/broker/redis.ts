@@ -155,22 +155,23 @@ export class RedisBroker implements Broker {
     return promise;
   }
 
-  async catchUp(): Promise<void> {
+  async catchUp(): Promise<boolean> {
     const store = this.#store;
-    if (store === undefined) return;
+    if (store === undefined) return false;
     let newest: Place | undefined;
     try {
       newest = await store.newest();
     } catch (error) {
       this.#fail(error as Error);
-      return;
+      return false;
     }
-    if (newest === undefined) return;
-    // What somebody has deleted from the stream never arrives.
+    if (newest === undefined) return true;
     const waited = new AbortController();
-    const late = pause(this.#times.answer, undefined, { signal: waited.signal }).catch(() => undefined);
-    await Promise.race([this.#arrival(newest), late]);
+    // What somebody has deleted from the stream never arrives.
+    const late = pause(this.#times.answer, false, { signal: waited.signal }).catch(() => false);
+    const arrived = await Promise.race([this.#arrival(newest), late]);
     waited.abort();
+    return arrived;
   }
 
   async ask(question: Question, reach: Reach): Promise<Poll> {
@@ -498,13 +499,12 @@ export class RedisBroker implements Broker {
     active?.check();
   }
 
-  /** Resolves when this process has come to a place, or has lost sight of the order. */
-  #arrival(place: Place): Promise<void> {
-    const isOver = (): boolean =>
-      this.#store === undefined || (this.#place !== undefined && !isBefore(this.#place, place));
+  /** Resolves when this process has come to a place; false when it has lost sight of the order. */
+  #arrival(place: Place): Promise<boolean> {
     return new Promise((resolve) => {
       const check = (): void => {
-        if (isOver()) resolve();
+        if (this.#store === undefined) resolve(false);
+        else if (this.#place !== undefined && !isBefore(this.#place, place)) resolve(true);
         else this.#arrivals.push(check);
       };
       check();

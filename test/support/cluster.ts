@@ -1,6 +1,15 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { eventually } from './eventually';
@@ -159,6 +168,13 @@ export class Cluster {
   read(name: string): string {
     const file = join(this.#dir, name);
     return existsSync(file) ? readFileSync(file, 'utf8') : '';
+  }
+
+  /** Writes a file of the test's folder, which is there whole or not at all. */
+  write(name: string, text: string): void {
+    const file = join(this.#dir, name);
+    writeFileSync(`${file}.new`, text);
+    renameSync(`${file}.new`, file);
   }
 
   /** How it ended. */

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { after } from 'node:test';
 import { inspect } from 'node:util';
 import config from '../../config/config.default';
+import { Publisher } from '../../lib/bridge/publisher';
 import type { Broker } from '../../lib/broker';
 import { MemoryBroker } from '../../lib/broker/memory';
 import { REQUEST } from '../../lib/cause';
@@ -42,8 +43,10 @@ export async function startPlain(
     logger: { info: log, warn: log, error: log },
   });
   await sse.start();
+  const publisher = Publisher.of(sse, options.publisher);
   const server = createServer((request, response) => {
-    if (!sse.endpoint.refuseMethod(request, response)) void sse.endpoint.serve(request, response);
+    if (publisher !== undefined && request.method === 'POST') void publisher.serve(request, response);
+    else if (!sse.endpoint.refuseMethod(request, response)) void sse.endpoint.serve(request, response);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -66,8 +69,8 @@ export async function startPlain(
 export function plainServers(): typeof startPlain {
   const servers: PlainServer[] = [];
   after(() => Promise.all(servers.map((server) => server.close())));
-  return async (overrides) => {
-    const server = await startPlain(overrides);
+  return async (overrides, broker) => {
+    const server = await startPlain(overrides, broker);
     servers.push(server);
     return server;
   };

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { start, type Agent, type Application } from 'egg';
+import { sseSchedule } from '../../lib';
 import { Stream } from './stream';
 
 async function main(): Promise<void> {
@@ -16,14 +17,19 @@ async function main(): Promise<void> {
     await app.sse.publish('a', '2', { reach: 'process' }),
     await app.agent.sse.publish('a', '3'),
   ];
-  await stream.untilMessages(3);
+  // A schedule publishes there, too.
+  const { task } = sseSchedule({ interval: '1h', key: 'a', load: () => '4' });
+  for (let i = 0; i < 2; i++) await task(app.createAnonymousContext());
+  await app.sse.publish('a', '5');
+  await stream.untilMessages(5);
   const total = await app.agent.sse.total('a');
   const closed = app.close();
   await stream.untilEnd();
   await closed;
-  const received = stream.messages.map(({ id }) => id);
+  const received = stream.messages.slice(0, 3).map(({ id }) => id);
+  const { data } = stream;
   console.log(
-    JSON.stringify({ published: receipts.map(({ id }) => id), received, total, byes: stream.own('bye').length }),
+    JSON.stringify({ published: receipts.map(({ id }) => id), received, data, total, byes: stream.own('bye').length }),
   );
 }
 

@@ -1,6 +1,6 @@
 // Never run: what TypeScript says about right and wrong use.
 import type { Agent, Application, Context, EggAppConfig, PowerPartial } from 'egg';
-import type { Receipt, SseConfig, SseMessage } from 'egg-sse';
+import { sseSchedule, type Receipt, type SseConfig, type SseMessage } from 'egg-sse';
 
 export async function accepted(app: Application, agent: Agent, ctx: Context): Promise<void> {
   const message: SseMessage = { event: 'created', data: { id: 7 }, id: 'order-7', retry: 1_000 };
@@ -19,6 +19,21 @@ export async function accepted(app: Application, agent: Agent, ctx: Context): Pr
     sse: { maxClients: most, headers: { 'X-Stream': 'yes' }, history: { age: 1_000 } },
   };
   app.logger.info(overrides);
+
+  const bridged: PowerPartial<EggAppConfig> = {
+    sse: {
+      bridges: { messenger: { news: 'news', told: { key: ['a', 'b'], event: 'told', reach: 'everywhere' } } },
+      publisher: { secret: process.env.SSE_SECRET, keys: ['news'] },
+    },
+  };
+  const { schedule, task } = sseSchedule({
+    interval: '5s',
+    key: 'news',
+    load: async ({ ip, app }) => [ip, app.config.env],
+  });
+  const annotated = sseSchedule({ cron: '0 * * * * *', all: true, load: (context: Context) => context.service });
+  app.logger.info(bridged, schedule.type, annotated.schedule.cron);
+  await task(ctx);
 }
 
 export function refused(app: Application, agent: Agent, ctx: Context): void {
@@ -38,6 +53,14 @@ export function refused(app: Application, agent: Agent, ctx: Context): void {
   app.sse.on('opened', () => {});
   // @ts-expect-error: there is no such method
   app.sse.broadcast('text');
+
+  // @ts-expect-error: a schedule loads something
+  sseSchedule({ interval: '5s', key: 'news' });
+  // @ts-expect-error: there is no such option
+  sseSchedule({ interval: '5s', key: 'news', type: 'all', load: () => 1 });
+  // @ts-expect-error: what the agent publishes gets nowhere with this reach
+  const nowhere: SseConfig['bridges'] = { messenger: { news: { key: 'a', reach: 'process' } } };
+  app.logger.info(nowhere);
 
   // @ts-expect-error: a misspelt option
   const misspelt: PowerPartial<EggAppConfig> = { sse: { maxClient: 100 } };

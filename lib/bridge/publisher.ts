@@ -1,0 +1,112 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { isOn, type SsePublisher, type SseTarget } from '../bridge_options';
+import type { SseResponse } from '../connection';
+import { isOver } from '../endpoint';
+import { SseError, show } from '../error';
+import { ALL } from '../hub';
+import type { SseRequest } from '../request';
+import { endWith, readBody } from './body';
+import { submissionReader } from './submission';
+import { publishTo, type Publishing } from './target';
+
+// When there was no order; a new agent is there after a second or two.
+const RETRY_AFTER_S = 2;
+
+/** Publishes what services that are not Egg post, of reach `everywhere`, and answers the receipt. */
+export class Publisher {
+  readonly #sse: Publishing;
+  readonly #options: SsePublisher;
+  readonly #digests: readonly Buffer[];
+
+  private constructor(sse: Publishing, options: SsePublisher) {
+    this.#sse = sse;
+    this.#options = options;
+    this.#digests = [options.secret ?? []].flat().map(digest);
+  }
+
+  /** One, if it is on. */
+  static of(sse: Publishing, options: SsePublisher | false): Publisher | undefined {
+    return isOn(options) ? new Publisher(sse, options) : undefined;
+  }
+
+  /** Publishes what a POST asks for, or refuses with a JSON text that says why. */
+  async serve(request: SseRequest, response: SseResponse): Promise<void> {
+    try {
+      this.#authenticate(request);
+      const read = submissionReader(request);
+      const body = await readBody(request, this.#options);
+      if (body === undefined) return;
+      const { target, message } = read(body);
+      this.#authorize(target);
+      answer(request, response, 200, await publishTo(this.#sse, target, message, 'everywhere'));
+    } catch (error) {
+      if (!(error instanceof SseError)) throw error;
+      const { code, message, status } = error;
+      // What was understood as HTTP, but cannot be published.
+      answer(request, response, status === 400 ? 422 : status, { code, message });
+    }
+  }
+
+  #authenticate({ headers: { authorization } }: SseRequest): void {
+    const token = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
+    if (token === undefined) {
+      throw new SseError(
+        'ERR_SSE_SECRET',
+        'there is no "Authorization: Bearer …"; send the secret of config.sse.publisher',
+        {
+          status: 401,
+        },
+      );
+    }
+    const given = digest(token);
+    // All of them are compared, and digests, so that the time it takes says nothing about any.
+    const matches = this.#digests.filter((each) => timingSafeEqual(each, given));
+    if (matches.length > 0) return;
+    throw new SseError('ERR_SSE_WRONG_SECRET', 'the secret is wrong; send that of config.sse.publisher', {
+      status: 401,
+    });
+  }
+
+  #authorize({ key, all }: SseTarget): void {
+    const { keys: allowed } = this.#options;
+    if (allowed === null) return;
+    const asked: readonly unknown[] = all === true ? [ALL] : [key].flat();
+    for (const each of asked) {
+      // What is no key is refused by `publish`, which says why.
+      if (typeof each !== 'string' || allowed.some((pattern) => covers(pattern, each))) continue;
+      throw new SseError(
+        'ERR_SSE_SCOPE',
+        `${all === true ? 'everyone' : `key ${show(each)}`} is not in config.sse.publisher.keys; publish to ${allowed.join(', ')}`,
+        { status: 403 },
+      );
+    }
+  }
+}
+
+function answer(request: SseRequest, response: SseResponse, status: number, content: object): void {
+  if (isOver(response)) return;
+  const body = Buffer.from(JSON.stringify(content));
+  response.setHeader('Content-Type', 'application/json; charset=utf-8');
+  response.setHeader('Content-Length', body.length);
+  response.setHeader('Cache-Control', 'no-store');
+  const challenge = challengeOf(content);
+  if (challenge !== undefined) response.setHeader('WWW-Authenticate', challenge);
+  if (status === 503) response.setHeader('Retry-After', RETRY_AFTER_S);
+  endWith(request, response, status, body);
+}
+
+/** RFC 6750, 3: who sent no token learns only what is asked for. */
+function challengeOf({ code }: { code?: string }): string | undefined {
+  if (code === 'ERR_SSE_SECRET') return 'Bearer realm="egg-sse"';
+  if (code === 'ERR_SSE_WRONG_SECRET') return 'Bearer realm="egg-sse", error="invalid_token"';
+  if (code === 'ERR_SSE_SCOPE') return 'Bearer realm="egg-sse", error="insufficient_scope"';
+  return undefined;
+}
+
+function covers(pattern: string, key: string): boolean {
+  return pattern.endsWith('*') ? key.startsWith(pattern.slice(0, -1)) : key === pattern;
+}
+
+function digest(secret: string): Buffer {
+  return createHash('sha256').update(secret).digest();
+}

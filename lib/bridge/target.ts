@@ -1,0 +1,31 @@
+import type { SseTarget } from '../bridge_options';
+import { FIELDS, type SseEvent, type SseMessage } from '../event';
+import type { Reach } from '../reach';
+import type { Receipt, Sse } from '../sse';
+
+/** What a bridge publishes with: `app.sse` or `agent.sse`. */
+export type Publishing = Pick<Sse, 'publish' | 'publishAll'>;
+
+/** Publishes to whom a target means. */
+export function publishTo(
+  sse: Publishing,
+  { key, all }: SseTarget,
+  message: SseMessage,
+  reach: Reach,
+): Promise<Receipt> {
+  return all === true ? sse.publishAll(message, { reach }) : sse.publish(key!, message, { reach });
+}
+
+/**
+ * The message of what came from elsewhere: of an object with `data` and no other fields than those of a message, that
+ * very message; of anything else, one with it as data. Nothing at all is a message without data.
+ */
+export function toMessage(arrived: unknown): SseEvent {
+  if (arrived === undefined) return {};
+  return isMessage(arrived) ? arrived : { data: arrived };
+}
+
+function isMessage(value: unknown): value is SseEvent {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.hasOwn(value, 'data') && Object.keys(value).every((name) => FIELDS.has(name));
+}
