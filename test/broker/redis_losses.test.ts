@@ -422,6 +422,20 @@ describe('while a host does not reach Redis', () => {
     assert.deepEqual([dataOf(back), gapsOf(back)], [['3', '4'], []]);
   });
 
+  it('and the link is slower than anyone waits, such a client gets what it lacks later, and nothing twice', async () => {
+    const server = await startRedis();
+    const [a, b] = [await startHost(server, { times: { answer: 50 } }), await startHost(server)];
+    const before = await a.open(['a']);
+    await publish(b, ['1']);
+    await before.untilMessages(1);
+    a.link.delay = 300;
+    const [, third] = await publish(b, ['2', '3', '4']);
+    const back = await a.open(['a'], third);
+    a.link.delay = 0;
+    await reach(b, [back]);
+    assert.deepEqual([dataOf(back), gapsOf(back)], [['4'], []]);
+  });
+
   it('what Redis took but did not acknowledge is there once', async () => {
     const server = await startRedis();
     const [a, b] = [await startHost(server), await startHost(server)];
