@@ -83,6 +83,7 @@ class Drive {
   #beatsSent = 0;
   #publishing = true;
   #striking = true;
+  #closed = false;
 
   constructor(plan: Plan, deployment: Deployment, say: (text: string) => void) {
     this.#plan = plan;
@@ -126,6 +127,7 @@ class Drive {
   }
 
   close(): void {
+    this.#closed = true;
     this.#publishing = false;
     for (const client of this.#clients) client.close();
   }
@@ -347,8 +349,9 @@ class Drive {
 
   #otherFaultsOver = false;
 
+  /** Whether nothing more is to be broken. */
   get #isCut(): boolean {
-    return this.#plan.signal?.aborted === true;
+    return this.#closed || this.#plan.signal?.aborted === true;
   }
 
   /** Whether faults of another kind are still to come: then this kind goes on, so that they meet. */
