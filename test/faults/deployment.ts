@@ -67,7 +67,10 @@ export class Deployment {
 
   /** The errors that its processes logged or printed. */
   get errors(): string {
-    return this.hosts.map(({ cluster }) => cluster.errors.slice(-8_000)).join('\n');
+    const isError = (line: string): boolean => !line.includes(' INFO ');
+    return this.hosts
+      .map(({ cluster }) => cluster.errors.split('\n').filter(isError).join('\n').slice(-16_000))
+      .join('\n');
   }
 
   async stop(): Promise<void> {

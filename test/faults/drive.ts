@@ -150,7 +150,10 @@ class Drive {
   /** Publishes some messages at once in some worker, and notes what became of each. */
   async #burst(publisher: number, first: number, count: number, random: () => number): Promise<void> {
     let worker = this.#anyWorker(random);
-    for (; worker === undefined; worker = this.#anyWorker(random)) await pause(50);
+    for (; worker === undefined; worker = this.#anyWorker(random)) {
+      if (this.#closed) return;
+      await pause(50);
+    }
     const { seed } = this.#plan;
     for (let n = first; n < first + count; n++) {
       const { text, key } = messageOf(seed, publisher, n);
