@@ -363,14 +363,14 @@ class Drive {
   }
 
   #longestMs(): number {
-    let longest = 0;
-    for (const at of this.#faultTimes) {
-      const times = this.#beats
-        .filter((beat) => beat.at >= at && this.#clients.every((client) => client.beats.has(beat.name)))
-        .map(({ name }) => Math.max(...this.#clients.map((client) => client.beats.get(name)!)));
-      if (times.length > 0) longest = Math.max(longest, Math.min(...times) - at);
-    }
-    return longest;
+    // When everyone had them.
+    const served = this.#beats
+      .filter(({ name }) => this.#clients.every((client) => client.beats.has(name)))
+      .map(({ name, at }) => ({ at, by: Math.max(...this.#clients.map((client) => client.beats.get(name)!)) }));
+    const times = this.#faultTimes.map(
+      (at) => Math.min(...served.filter((beat) => beat.at >= at).map(({ by }) => by)) - at,
+    );
+    return Math.max(0, ...times.filter(Number.isFinite));
   }
 }
 

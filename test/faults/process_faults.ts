@@ -46,7 +46,7 @@ async function breakWorker(kind: 'workerKill' | 'workerStop', scene: Scene, rand
   const state = stateOf(pid);
   if (state === 'T') await cluster.signal(pid, 'SIGCONT');
   // One that was killed meanwhile does not count as stopped.
-  else if (state === '' || state === 'Z' || state === 'X') await breakWorker(kind, scene, random);
+  else if (cluster.wasKilled(pid)) await breakWorker(kind, scene, random);
   else scene.hadNoEffect(`worker ${pid} went on by itself: ${state}`);
 }
 

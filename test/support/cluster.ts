@@ -50,6 +50,7 @@ export class Cluster {
   readonly #workers: number;
   #printed = '';
   #readyAt = 0;
+  readonly #killed = new Set<number>();
   #closed = false;
   #stopped = false;
 
@@ -143,8 +144,14 @@ export class Cluster {
 
   /** Sends a signal to a process of the cluster; resolves, when that ends it, once it is gone. */
   async signal(pid: number, signal: NodeJS.Signals): Promise<void> {
+    if (signal === 'SIGKILL') this.#killed.add(pid);
     process.kill(pid, signal);
     if (signal === 'SIGKILL' || signal === 'SIGTERM') await eventually(() => !isAlive(pid), `${pid} is gone`);
+  }
+
+  /** Whether a process was killed by `signal`: it may not have died yet. */
+  wasKilled(pid: number): boolean {
+    return this.#killed.has(pid);
   }
 
   /** The agent's pid, once it has one. */
