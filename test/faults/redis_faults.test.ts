@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { hasRedis } from '../support/redis_server';
 import { drive, type Plan } from './drive';
 import { each, REDIS_KINDS, type FaultKind } from './kinds';
 
-describe('every client of two hosts gets every message once and in order', () => {
+const skip = !hasRedis('the fault test of two hosts');
+
+describe('every client of two hosts gets every message once and in order', { skip }, () => {
   it('while clients hop, processes are killed, and Redis and the links to it fail', async (t) => {
     const plan: Plan = {
       seed: 1,
