@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import type { Act, Broker, Draft, Poll, Question, Replica } from '../broker';
@@ -81,6 +82,7 @@ export class RedisBroker implements Broker {
   /** What has not been sent on this connection. */
   #unsent: Numbered<Draft>[] = [];
   #flushing = false;
+  readonly #context = new AsyncResource('egg-sse.redis');
   #refused = false;
   #replica: Replica | undefined;
   #supervision: Supervision | undefined;
@@ -150,7 +152,8 @@ export class RedisBroker implements Broker {
     const { number, promise } = this.#outbox.add(draft);
     if (this.#store !== undefined) {
       this.#unsent.push({ number, draft });
-      void this.#flush();
+      // It goes on for others: it must not carry the context of the request that happened to start it.
+      this.#context.runInAsyncScope(() => void this.#flush());
     }
     return promise;
   }
@@ -162,7 +165,7 @@ export class RedisBroker implements Broker {
     try {
       newest = await store.newest();
     } catch (error) {
-      this.#fail(error as Error);
+      if (this.#store === store) this.#fail(error as Error);
       return false;
     }
     if (newest === undefined) return true;
