@@ -53,8 +53,11 @@ export function readRedisConfig(
   return { options, Redis: Redis as RedisClass };
 }
 
-/** Connects, once: rejects when that fails or takes more than 5 s. A connection that ends says `end`, and stays so. */
-export async function connectRedis({ options, Redis }: RedisSettings): Promise<RedisClient> {
+/**
+ * Connects, once: rejects when that fails, takes more than 5 s or is aborted. A connection that ends says `end`, and stays
+ * so.
+ */
+export async function connectRedis({ options, Redis }: RedisSettings, signal: AbortSignal): Promise<RedisClient> {
   // Whoever connects tries again by itself, and knows better what to say and to send then.
   const once = {
     lazyConnect: true,
@@ -72,6 +75,8 @@ export async function connectRedis({ options, Redis }: RedisSettings): Promise<R
           redisOptions: { ...(options.redisOptions as object | undefined), connectTimeout: CONNECT_MS },
         })
       : new Redis({ ...options, ...once, enableOfflineQueue: false });
+  const abort = (): void => client.disconnect();
+  signal.addEventListener('abort', abort, { once: true });
   let failure: Error | undefined;
   // Without a listener an error would be printed; what it means is said by the command that fails.
   client.on('error', (error: Error) => (failure = error));
@@ -80,6 +85,8 @@ export async function connectRedis({ options, Redis }: RedisSettings): Promise<R
   } catch (error) {
     client.disconnect();
     throw failure ?? error;
+  } finally {
+    signal.removeEventListener('abort', abort);
   }
   return client;
 }
