@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { SseRedisBridge, SseRoute } from '../bridge_options';
 import type { SseLogger } from '../hub';
-import { connectRedis, whenEnded, within, type RedisClient, type RedisSettings } from '../redis';
+import { connectRedis, whenAborted, whenEnded, within, type RedisClient, type RedisSettings } from '../redis';
 import { supervise, type Supervision } from '../supervise';
 import { Carrier } from './carrier';
 import { readMessage, type Publishing } from './target';
@@ -62,6 +62,7 @@ export class RedisBridge {
   /** Listens for as long as the connection lasts. */
   async #session(up: () => void, signal: AbortSignal): Promise<void> {
     const client = await connectRedis(this.#settings, signal);
+    const { aborted, forget } = whenAborted(signal);
     try {
       client.on('message', (channel: string, text: string) => {
         this.#carry('channel', channel, this.#channels.get(channel), channel, text);
@@ -71,8 +72,9 @@ export class RedisBridge {
         if (this.#channels.has(channel)) return;
         this.#carry('pattern', pattern, this.#patterns.get(pattern), channel, text);
       });
-      await Promise.race([whenEnded(client), this.#listen(client, up, signal)]);
+      await Promise.race([aborted, whenEnded(client), this.#listen(client, up, signal)]);
     } finally {
+      forget();
       client.disconnect();
     }
   }
