@@ -110,9 +110,9 @@ return { string.format('%.0f', term), seq, string.format('%.0f', now()) }
  * Orders a publisher's drafts, each once: its numbers grow, and those that are not new are passed over. A draft that its
  * fence stops gets a place without a message, so that its publisher hears of it.
  *
- * KEYS order, meta, lost, latest, the publisher's newest number, fences. ARGV the publisher's name, ms that its number is kept, the
- * most messages, their age in ms; then for each draft: number, keys as JSON, body, event, id, host, act as JSON, each ''
- * for none.
+ * KEYS order, meta, lost, latest, the publisher's newest number, fences. ARGV the publisher's name, ms that its number is
+ * kept, the most messages, their age in ms; then for each draft: number, keys as JSON, body, event, id, host, act as JSON,
+ * fence as JSON, each '' for none.
  * Returns 0, with nothing done, when there is no order to add to.
  */
 export const APPEND = `${HEAD}${TRIM}
