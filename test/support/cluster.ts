@@ -189,6 +189,14 @@ export class Cluster {
     return this.#master.exitCode ?? this.#master.signalCode;
   }
 
+  /** Kills every process of it at once, as a machine does that dies. */
+  async kill(): Promise<void> {
+    // The master first: it would start the others again.
+    const pids = [this.masterPid, await this.agentPid(), ...this.workers().map(({ pid }) => pid)];
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    await eventually(() => !pids.some(isAlive), 'all of them are gone');
+  }
+
   /** Asks the cluster to end, as a process manager does; resolves with the ms it took. */
   async stop(): Promise<number> {
     const began = performance.now();
