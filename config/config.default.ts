@@ -79,7 +79,11 @@ const sse: SseOptions = {
    * Redis keeps what is younger than `history.age`, and at most `maxMessages` of all keys, 100,000 unless said.
    */
   redis: false,
-  /** What publishes by itself what reaches the agent from elsewhere, once per host: `{ messenger: { action: key } }`. */
+
+  /**
+   * What publishes by itself what reaches the agent from elsewhere, once per host: `messenger: { action: key }`, and
+   * `redis: { client: 'name', channels: { news: true }, patterns: { 'room:*': true } }`.
+   */
   bridges: {},
 
   /** `POST {path}`, for services that are not Egg. Off until it has a secret; `false` is off as well. */

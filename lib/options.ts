@@ -3,6 +3,7 @@ import { checkBridges, checkPublisher, type SseBridges, type SsePublisher } from
 import { check, integer, isObject, MAX_MS, wrong, type Check } from './check';
 import { show } from './error';
 import type { RedisConfig } from './redis';
+import { checkRedis } from './redis_options';
 
 /** `config.sse`. Defaults, units and reasons stand in `config/config.default.ts`. */
 export interface SseOptions {
@@ -64,7 +65,7 @@ const CHECKS: { [name in keyof SseOptions]: Check } = {
   authorizeTimeout: integer(1, MAX_MS, 'ms'),
   groups: (value) => (typeof value === 'function' ? undefined : 'a function from a group to the groups around it'),
   redis: checkRedis,
-  bridges: (value) => (isObject(value) ? undefined : '{ messenger }'),
+  bridges: (value) => (isObject(value) ? undefined : '{ messenger, redis }'),
   publisher: (value) => (value === false || isObject(value) ? undefined : '{ secret, … } or false'),
 };
 
@@ -88,7 +89,7 @@ export function checkOptions(config: unknown): SseOptions {
   if (known.history !== false) {
     known.history = check('config.sse.history', known.history, HISTORY_CHECKS) as unknown as SseHistory;
   }
-  known.bridges = checkBridges('config.sse.bridges', known.bridges);
+  known.bridges = checkBridges('config.sse.bridges', known.bridges, known.redis !== false);
   if (known.publisher !== false) known.publisher = checkPublisher('config.sse.publisher', known.publisher);
   known.headers = mergeHeaders(known.headers);
   return known;
@@ -99,18 +100,6 @@ function mergeHeaders(headers: SseOptions['headers']): SseOptions['headers'] {
   const names = new Map<string, [string, string | null]>();
   for (const entry of Object.entries(headers)) names.set(entry[0].toLowerCase(), entry);
   return Object.fromEntries(names.values());
-}
-
-// What says where a Redis is: a client of the app's, or one of ioredis' own options.
-const REDIS_PLACES = ['client', 'host', 'port', 'path', 'sentinels', 'nodes'];
-
-function checkRedis(value: unknown): string | undefined {
-  const expected = `false, { client: 'name' } or the options of a client, such as { host, port }`;
-  if (value === false) return undefined;
-  if (!isObject(value) || !REDIS_PLACES.some((name) => name in value)) return expected;
-  const { maxMessages } = value as { maxMessages?: unknown };
-  const wrongCount = maxMessages === undefined ? undefined : integer(1, 2 ** 31, 'messages')(maxMessages);
-  return wrongCount === undefined ? undefined : `${expected}; maxMessages must be ${wrongCount}`;
 }
 
 function checkHeaders(value: unknown): string | undefined {

@@ -29,3 +29,23 @@ function isMessage(value: unknown): value is SseEvent {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   return Object.hasOwn(value, 'data') && Object.keys(value).every((name) => FIELDS.has(name));
 }
+
+/**
+ * The message of a text from elsewhere: of the JSON of an object with `data` and no other fields than those of a message,
+ * that very message; of any other text, one with it as data.
+ */
+export function readMessage(text: string): SseEvent {
+  const parsed = parse(text);
+  return isMessage(parsed) ? parsed : { data: text };
+}
+
+function parse(text: string): unknown {
+  // Most texts are no objects.
+  if (!/^\s*\{/.test(text)) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    // It is a text, then.
+    return undefined;
+  }
+}

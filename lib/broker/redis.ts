@@ -1,6 +1,7 @@
+import { AsyncResource } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
-import type { Act, Broker, Draft, Poll, Question, Replica } from '../broker';
+import type { Act, Broker, Poll, Question, Replica } from '../broker';
 import type { Position } from '../cursor';
 import type { SseLogger } from '../hub';
 import { NO_LOSSES, type Losses } from '../log';
@@ -9,7 +10,15 @@ import type { LossReason } from '../tail';
 import type { Reach } from '../reach';
 import { connectRedis, whenEnded, type RedisClient, type RedisSettings } from '../redis';
 import { supervise, type Supervision } from '../supervise';
-import { Store, type KeyPlace, type Place, type StoreBounds, type StreamEntry, type Survey } from './redis/store';
+import {
+  Store,
+  type FencedDraft,
+  type KeyPlace,
+  type Place,
+  type StoreBounds,
+  type StreamEntry,
+  type Survey,
+} from './redis/store';
 
 /** How long things may take, in ms. */
 export interface RedisTimes {
@@ -77,10 +86,11 @@ export class RedisBroker implements Broker {
   readonly #serves: boolean;
   /** No other process has this name. */
   readonly #worker: string;
-  readonly #outbox: Outbox<Draft>;
+  readonly #outbox: Outbox<FencedDraft>;
   /** What has not been sent on this connection. */
-  #unsent: Numbered<Draft>[] = [];
+  #unsent: Numbered<FencedDraft>[] = [];
   #flushing = false;
+  readonly #context = new AsyncResource('egg-sse.redis');
   #refused = false;
   #replica: Replica | undefined;
   #supervision: Supervision | undefined;
@@ -146,13 +156,24 @@ export class RedisBroker implements Broker {
     waited.abort();
   }
 
-  async publish(draft: Draft): Promise<Position> {
+  async publish(draft: FencedDraft): Promise<Position> {
     const { number, promise } = this.#outbox.add(draft);
     if (this.#store !== undefined) {
       this.#unsent.push({ number, draft });
-      void this.#flush();
+      // It goes on for others: it must not carry the context of the request that happened to start it.
+      this.#context.runInAsyncScope(() => void this.#flush());
     }
     return promise;
+  }
+
+  /**
+   * Runs a script in Redis, on the connection of the order, with keys of these names beside those of the order.
+   *
+   * Rejects while Redis is away, and when it does not answer.
+   */
+  async run(script: string, names: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+    if (this.#store === undefined) throw new Error('Redis is away');
+    return this.#store.run(script, names, args);
   }
 
   async catchUp(): Promise<boolean> {
@@ -162,7 +183,7 @@ export class RedisBroker implements Broker {
     try {
       newest = await store.newest();
     } catch (error) {
-      this.#fail(error as Error);
+      if (this.#store === store) this.#fail(error as Error);
       return false;
     }
     if (newest === undefined) return true;
@@ -218,7 +239,7 @@ export class RedisBroker implements Broker {
   async #session(up: () => void, signal: AbortSignal): Promise<void> {
     const clients: RedisClient[] = [];
     const connect = async (): Promise<RedisClient> => {
-      const client = await connectRedis(this.#settings);
+      const client = await connectRedis(this.#settings, signal);
       clients.push(client);
       return client;
     };
@@ -444,7 +465,7 @@ export class RedisBroker implements Broker {
         const batch = this.#nextBatch();
         let done: boolean;
         try {
-          const hostOf = ({ reach }: Draft): string => (reach === 'everywhere' ? '' : this.#host);
+          const hostOf = ({ reach }: FencedDraft): string => (reach === 'everywhere' ? '' : this.#host);
           done = await store.append(batch, { term: this.#place!.term, hostOf });
         } catch (error) {
           if (this.#store !== store) return;
@@ -465,7 +486,7 @@ export class RedisBroker implements Broker {
     }
   }
 
-  #nextBatch(): Numbered<Draft>[] {
+  #nextBatch(): Numbered<FencedDraft>[] {
     let length = 0;
     let count = 0;
     for (const { draft } of this.#unsent) {

@@ -210,14 +210,12 @@ describe('when somebody trims the stream in Redis', { skip }, () => {
     const [a, b] = [await startHost(server), await startHost(server, { times: { beat: 100, answer: 200 } })];
     const stream = await b.open(['a']);
     b.link.delay = 100;
-    const [first] = await publish(a, ['1']);
+    await publish(a, ['1']);
     await stream.untilMessages(1);
     // It reads '2' and asks for what follows while that is trimmed.
-    const published = publish(a, ['2', '3', '4']);
-    await published;
-    const [, , , last] = [first, ...(await published)];
+    const ids = await publish(a, ['2', '3', '4']);
     await server.admin.xtrim(ORDER, 'MAXLEN', 0);
-    await b.open(['a'], last);
+    await b.open(['a'], ids.at(-1));
     b.link.delay = 0;
     await stream.until(() => gapsOf(stream).length > 0 || dataOf(stream).length === 4);
     assert.equal(reasonsOf(stream).length, dataOf(stream).length < 4 ? 1 : 0);
@@ -424,6 +422,20 @@ describe('while a host does not reach Redis', { skip }, () => {
     await publish(b, ['4']);
     await reach(b, [back]);
     assert.deepEqual([dataOf(back), gapsOf(back)], [['3', '4'], []]);
+  });
+
+  it('and the link is slower than anyone waits, such a client gets what it lacks later, and nothing twice', async () => {
+    const server = await startRedis();
+    const [a, b] = [await startHost(server, { times: { answer: 50 } }), await startHost(server)];
+    const before = await a.open(['a']);
+    await publish(b, ['1']);
+    await before.untilMessages(1);
+    a.link.delay = 300;
+    const [, third] = await publish(b, ['2', '3', '4']);
+    const back = await a.open(['a'], third);
+    a.link.delay = 0;
+    await reach(b, [back]);
+    assert.deepEqual([dataOf(back), gapsOf(back)], [['4'], []]);
   });
 
   it('what Redis took but did not acknowledge is there once', async () => {

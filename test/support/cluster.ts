@@ -50,6 +50,7 @@ export class Cluster {
   readonly #workers: number;
   #printed = '';
   #readyAt = 0;
+  readonly #killed = new Set<number>();
   #closed = false;
   #stopped = false;
 
@@ -143,8 +144,14 @@ export class Cluster {
 
   /** Sends a signal to a process of the cluster; resolves, when that ends it, once it is gone. */
   async signal(pid: number, signal: NodeJS.Signals): Promise<void> {
+    if (signal === 'SIGKILL') this.#killed.add(pid);
     process.kill(pid, signal);
     if (signal === 'SIGKILL' || signal === 'SIGTERM') await eventually(() => !isAlive(pid), `${pid} is gone`);
+  }
+
+  /** Whether a process was killed by `signal`: it may not have died yet. */
+  wasKilled(pid: number): boolean {
+    return this.#killed.has(pid);
   }
 
   /** The agent's pid, once it has one. */
@@ -180,6 +187,14 @@ export class Cluster {
   /** How it ended. */
   get status(): number | NodeJS.Signals | null {
     return this.#master.exitCode ?? this.#master.signalCode;
+  }
+
+  /** Kills every process of it at once, as a machine does that dies. */
+  async kill(): Promise<void> {
+    // The master first: it would start the others again.
+    const pids = [this.masterPid, await this.agentPid(), ...this.workers().map(({ pid }) => pid)];
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    await eventually(() => !pids.some(isAlive), 'all of them are gone');
   }
 
   /** Asks the cluster to end, as a process manager does; resolves with the ms it took. */

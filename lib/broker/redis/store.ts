@@ -38,6 +38,24 @@ export interface KeyPlace {
   readonly seq: number;
 }
 
+/** What a draft that is fenced is ordered under. */
+export interface Fence {
+  /** What it is a result of. */
+  readonly name: string;
+  /** Grows with each run; not above 2^53. */
+  readonly run: number;
+  /** The same for equal results. */
+  readonly digest: string;
+}
+
+/**
+ * A draft that gets its place, but is a message only if it is news: a newer run of the same name has not come before it,
+ * and its result is another one than the last.
+ */
+export interface FencedDraft extends Draft {
+  readonly fence?: Fence;
+}
+
 /** An epoch: `first` to `last` is what its store had, and `seen` how far someone had heard of more. */
 export interface Epoch {
   readonly term: number;
@@ -80,9 +98,9 @@ export class Store {
 
   /** Takes part in the order; `heard` is how far, and `keys` of which its last messages were. */
   async attach(heard: Place | undefined, witness: object): Promise<{ at: Place; now: number }> {
-    const [term, seq, now] = (await this.#run(
+    const [term, seq, now] = (await this.run(
       ATTACH,
-      [this.#key('order'), this.#key('meta')],
+      ['order', 'meta'],
       [heard?.term ?? '', heard?.seq ?? '', JSON.stringify(witness)],
     )) as [string, number, string];
     return { at: { term: Number(term), seq }, now: Number(now) };
@@ -90,8 +108,8 @@ export class Store {
 
   /** Orders drafts in an epoch; false when it is over, and the order has to be attached to again. */
   async append(
-    drafts: readonly Numbered<Draft>[],
-    { term, hostOf }: { term: number; hostOf: (draft: Draft) => string },
+    drafts: readonly Numbered<FencedDraft>[],
+    { term, hostOf }: { term: number; hostOf: (draft: FencedDraft) => string },
   ): Promise<boolean> {
     const fields = drafts.flatMap(({ number, draft }) => [
       number,
@@ -101,16 +119,11 @@ export class Store {
       draft.id ?? '',
       hostOf(draft),
       draft.act === undefined ? '' : JSON.stringify(draft.act),
+      draft.fence === undefined ? '' : JSON.stringify(draft.fence),
     ]);
-    const done = await this.#run(
+    const done = await this.run(
       APPEND,
-      [
-        this.#key('order'),
-        this.#key('meta'),
-        this.#key('lost'),
-        this.#key('latest'),
-        this.#key(`from:${this.#worker}`),
-      ],
+      ['order', 'meta', 'lost', 'latest', `from:${this.#worker}`, 'fences'],
       [this.#worker, term, NUMBER_KEPT_MS, this.#bounds.count, this.#bounds.age, ...fields],
     );
     return done === 1;
@@ -145,20 +158,12 @@ export class Store {
 
   /** Says that this worker lives, and lets go of what is too old. */
   async beat(): Promise<void> {
-    await this.#run(
-      BEAT,
-      [this.#key('order'), this.#key('meta'), this.#key('lost'), this.#key('workers')],
-      [this.#worker, this.#bounds.count, this.#bounds.age],
-    );
+    await this.run(BEAT, ['order', 'meta', 'lost', 'workers'], [this.#worker, this.#bounds.count, this.#bounds.age]);
   }
 
   /** Asks all workers, and returns their names. */
   async ask(question: object): Promise<string[]> {
-    return (await this.#run(
-      ASK,
-      [this.#key('workers'), this.#key('questions')],
-      [JSON.stringify(question), DEAD_AFTER_MS],
-    )) as string[];
+    return (await this.run(ASK, ['workers', 'questions'], [JSON.stringify(question), DEAD_AFTER_MS])) as string[];
   }
 
   /** Answers a worker. */
@@ -203,21 +208,23 @@ export class Store {
     return found;
   }
 
-  #key(name: string): string {
-    return `${this.#prefix}:${name}`;
-  }
-
-  #call(command: string, ...args: (string | number)[]): Promise<unknown> {
-    return within(ANSWER_MS, this.#client.call(command, ...args), 'Redis did not answer');
-  }
-
-  async #run(script: string, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+  /** Runs a script in one step, with keys of these names beside those of the order. */
+  async run(script: string, names: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+    const keys = names.map((name) => this.#key(name));
     try {
       return await this.#call('evalsha', sha(script), keys.length, ...keys, ...args);
     } catch (error) {
       if (!(error as Error).message.startsWith('NOSCRIPT')) throw error;
       return this.#call('eval', script, keys.length, ...keys, ...args);
     }
+  }
+
+  #key(name: string): string {
+    return `${this.#prefix}:${name}`;
+  }
+
+  #call(command: string, ...args: (string | number)[]): Promise<unknown> {
+    return within(ANSWER_MS, this.#client.call(command, ...args), 'Redis did not answer');
   }
 }
 
