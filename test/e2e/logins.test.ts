@@ -113,6 +113,7 @@ describe('logins in the demo', { timeout: SUITE_MS }, () => {
       await receives(tab, 'for guests');
       assert.deepEqual(await targets(tab), ['ann', 'guests']);
     }
+    assert.equal(await one.locator('[data-testid=report]:not([data-outcome=whole])').count(), 0);
   });
 
   inBrowsers('leave the ticker and the rooms to everyone', async () => {

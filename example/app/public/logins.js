@@ -20,7 +20,7 @@ export class Logins {
   #error = byId('logins-error');
   #notes = byId('notes');
 
-  /** `reopen` opens the stream again: it was authorized as who this browser was before. */
+  /** `reopen` begins the stream anew: it was authorized as who this browser was before. */
   constructor(stream, reopen) {
     this.#reopen = reopen;
     this.#tabs.addEventListener('message', reopen);

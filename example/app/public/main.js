@@ -24,6 +24,7 @@ new Status('ticker').follow(stream, ['tick']);
 new Status('room').follow(stream, ['said']);
 new Workers(stream);
 new Logins(stream, () => {
+  stream.beginAnew();
   if (!isPaused()) stream.open();
 });
 wire.watch(stream, ['tick', 'said', 'note', 'workers', 'clients', 'worker', 'ledger']);

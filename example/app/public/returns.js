@@ -2,13 +2,6 @@ import { byId, element } from './element.js';
 
 const KEPT = 20;
 
-// How a stream left a worker that lives, by the state that it went into.
-const LEFT = {
-  closed: (pid) => `paused on worker ${pid}`,
-  connecting: (pid) => `left worker ${pid}`,
-  waiting: (pid) => `worker ${pid} ended the stream`,
-};
-
 /**
  * Says, each time a stream comes back, what it missed meanwhile, and proves it.
  *
@@ -44,6 +37,7 @@ class Account {
   #last;
   #ids = new Set();
   #twice = 0;
+  #begun = 0;
   /** From where the stream was lost or closed until it is accounted for. */
   #away;
 
@@ -63,10 +57,18 @@ class Account {
   #leave(state) {
     const pid = this.#stream.pid;
     if (pid === undefined || this.#away !== undefined || state === 'open') return;
-    this.#away = { pid, at: performance.now(), how: state, missed: new Map(), catchingUp: false };
+    this.#away = { pid, at: performance.now(), paused: state === 'closed', missed: new Map(), catchingUp: false };
   }
 
   #return() {
+    if (this.#begun !== this.#stream.begun) {
+      // Nothing was promised to it of what came before.
+      this.#begun = this.#stream.begun;
+      this.#last = undefined;
+      this.#away = undefined;
+      this.#ids.clear();
+      this.#twice = 0;
+    }
     if (this.#away === undefined) return;
     this.#away.backAt = performance.now();
     this.#away.catchingUp = true;
@@ -98,8 +100,8 @@ class Account {
   }
 }
 
-function describe({ pid, at, backAt, how, died, now, missed, missing, twice }) {
-  const left = died ? `worker ${pid} died` : LEFT[how](pid);
+function describe({ pid, at, backAt, paused, died, now, missed, missing, twice }) {
+  const left = died ? `worker ${pid} died` : paused ? `paused on worker ${pid}` : `worker ${pid} ended the stream`;
   const what = `${left} · back on worker ${now} after ${((backAt - at) / 1_000).toFixed(1)} s`;
 
   const delivered = [...missed.values()].reduce((sum, count) => sum + count, 0);

@@ -11,6 +11,8 @@ const REOPEN_AFTER = 3_000;
 export class Stream {
   /** The place up to which everything has arrived. */
   lastEventId;
+  /** How often it was begun anew. */
+  begun = 0;
   /** `closed`, `connecting`, `open` or `waiting` to reconnect. */
   state = 'closed';
   /** The worker it is on or was last on. Demo only: the server says it to who opens with a key `stream:…`. */
@@ -63,6 +65,12 @@ export class Stream {
     for (const name of this.#listeners.keys()) source.addEventListener(name, this.#receive);
     this.#source = source;
     return this;
+  }
+
+  /** It is somebody else's when it opens next: where the one before was says nothing of what they have heard. */
+  beginAnew() {
+    this.lastEventId = '';
+    this.begun++;
   }
 
   close() {
