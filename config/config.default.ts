@@ -74,6 +74,12 @@ const sse: SseOptions = {
   groups: (name) => (name.includes('/') ? [name.slice(0, name.lastIndexOf('/'))] : []),
 
   /**
+   * Which pages of other origins may read the streams: `{ origins: ['https://app.example.com'], credentials: true }`; it
+   * takes the place of `Access-Control-Allow-Origin` in `headers`. `false`: what `headers` say.
+   */
+  cors: false,
+
+  /**
    * The Redis that carries messages to every host: `{ client: 'name' }` connects as that client of egg-redis or
    * @eggjs/redis does, anything else is options of ioredis: `{ host, port, … }`. `false`: messages stay on this host.
    * Redis keeps what is younger than `history.age`, and at most `maxMessages` of all keys, 100,000 unless said.

@@ -1,5 +1,6 @@
 import type { Authorizer } from './authorizer';
 import { isOn } from './bridge_options';
+import { Cors } from './cors';
 import { SseError } from './error';
 import { encodeOwn } from './event';
 import type { Hub } from './hub';
@@ -25,6 +26,7 @@ export class Endpoint {
   readonly #hub: Hub;
   readonly #options: SseOptions;
   readonly #authorizer: Authorizer;
+  readonly #cors: Cors | undefined;
   readonly #catchUp: () => Promise<void>;
 
   /** `catchUp` resolves when the hub has all that was ordered until now. */
@@ -32,16 +34,18 @@ export class Endpoint {
     this.#hub = hub;
     this.#options = options;
     this.#authorizer = authorizer;
+    this.#cors = Cors.of(options);
     this.#catchUp = catchUp;
   }
 
-  /** Refuses, with 405, a method that opens no stream; says whether it did. */
-  refuseMethod(request: SseRequest, response: SseResponse): boolean {
+  /** Answers a method that opens no stream, a CORS preflight with 204 and any other with 405; says whether it did. */
+  answerMethod(request: SseRequest, response: SseResponse): boolean {
+    if (this.#cors?.answerPreflight(request, response) === true) return true;
     try {
       checkMethod(request.method);
       return false;
     } catch (error) {
-      this.#refuse(response, error as SseError);
+      this.#refuse(request, response, error as SseError);
       return true;
     }
   }
@@ -86,7 +90,7 @@ export class Endpoint {
     } catch (error) {
       if (!(error instanceof SseError)) throw error;
       if (isOver(response)) return;
-      this.#refuse(response, error);
+      this.#refuse(request, response, error);
     }
   }
 
@@ -100,6 +104,7 @@ export class Endpoint {
       if (value === null) response.removeHeader(name);
       else response.setHeader(name, value);
     }
+    this.#cors?.apply(request, response);
     response.writeHead(200);
   }
 
@@ -111,7 +116,7 @@ export class Endpoint {
     this.#hub.emit('refuse', { status: 200, code });
   }
 
-  #refuse(response: SseResponse, { status, code, message, headers }: SseError): void {
+  #refuse(request: SseRequest, response: SseResponse, { status, code, message, headers }: SseError): void {
     const body = Buffer.from(JSON.stringify({ code, message }));
     forgetBody(response);
     for (const [name, value] of Object.entries(this.#options.headers)) {
@@ -119,6 +124,7 @@ export class Endpoint {
       if (name.toLowerCase() === 'access-control-allow-origin' && value !== null) response.setHeader(name, value);
     }
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+    this.#cors?.apply(request, response);
     response.setHeader('Content-Type', 'application/json; charset=utf-8');
     response.setHeader('Content-Length', body.length);
     response.setHeader('Cache-Control', 'no-store');

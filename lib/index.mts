@@ -24,6 +24,7 @@ export type {
   Sse,
   SseBridges,
   SseConfig,
+  SseCors,
   SseEvent,
   SseEvents,
   SseHistory,

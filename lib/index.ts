@@ -12,6 +12,7 @@ import type { Sse } from './sse';
 export const sseSchedule = makeSchedule<Context>;
 export type { SseSchedule, SseScheduleOptions } from './bridge/schedule';
 export type { SseBridges, SseMessengerRoute, SsePublisher, SseTarget } from './bridge_options';
+export type { SseCors } from './cors';
 export { SseError } from './error';
 export { anonymous, authenticated, group, user } from './target';
 export type { Authorize, AuthorizeContext, Grant, Groups } from './authorizer';

@@ -1,6 +1,7 @@
 import type { Groups } from './authorizer';
 import { checkBridges, checkPublisher, type SseBridges, type SsePublisher } from './bridge_options';
 import { check, integer, isObject, MAX_MS, wrong, type Check } from './check';
+import { checkCors, isCors, type SseCors } from './cors';
 import { show } from './error';
 import type { RedisConfig } from './redis';
 
@@ -20,6 +21,7 @@ export interface SseOptions {
   maxAge: number;
   authorizeTimeout: number;
   groups: Groups;
+  cors: SseCors | false;
   redis: (RedisConfig & { readonly maxMessages?: number }) | false;
   bridges: SseBridges;
   publisher: SsePublisher | false;
@@ -63,6 +65,7 @@ const CHECKS: { [name in keyof SseOptions]: Check } = {
   maxAge: integer(1, MAX_MS, 'ms'),
   authorizeTimeout: integer(1, MAX_MS, 'ms'),
   groups: (value) => (typeof value === 'function' ? undefined : 'a function from a group to the groups around it'),
+  cors: isCors,
   redis: checkRedis,
   bridges: (value) => (isObject(value) ? undefined : '{ messenger }'),
   publisher: (value) => (value === false || isObject(value) ? undefined : '{ secret, … } or false'),
@@ -91,6 +94,7 @@ export function checkOptions(config: unknown): SseOptions {
   known.bridges = checkBridges('config.sse.bridges', known.bridges);
   if (known.publisher !== false) known.publisher = checkPublisher('config.sse.publisher', known.publisher);
   known.headers = mergeHeaders(known.headers);
+  if (known.cors !== false) known.cors = checkCors('config.sse.cors', known.cors, known.headers);
   return known;
 }
 
