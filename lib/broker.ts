@@ -24,6 +24,8 @@ export interface Draft {
   readonly event?: string;
   /** What is to be done, instead of a message: it has no keys and no body then. */
   readonly act?: Act;
+  /** What its publisher will ask by who took it, if it will. */
+  readonly confirm?: string;
   readonly reach: Reach;
 }
 
@@ -60,13 +62,15 @@ export interface Replica {
   /** What it has of the present epoch after a place. */
   history(seq: number): History;
   /** Answers what some process asks of every process, in plain JSON. */
-  answer(question: Question): unknown;
+  answer(question: Question): Promise<unknown>;
 }
 
-/** What a process may ask of every process, in plain JSON: how many connections hold a key, or how many there are. */
-export interface Question {
-  readonly count: string;
-}
+/** What a process may ask of every process, in plain JSON. */
+export type Question =
+  /** How many connections hold a key. */
+  | { readonly count: string }
+  /** How many connections took a message, by its `confirm`; null: it has not arrived. */
+  | { readonly took: string };
 
 /** What they answered, and whether all of them did in time. */
 export interface Poll {

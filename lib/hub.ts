@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import type { Admission } from './authorizer';
 import type { Act, History, Message, Question, Replica } from './broker';
+import { Confirmations } from './confirmations';
 import { Connection, type CloseReason, type SseResponse } from './connection';
 import { toCursor, type Position } from './cursor';
 import { bodyOf, encodeOwn, isFieldSafe, toFrame } from './event';
@@ -79,6 +80,7 @@ export class Hub implements Replica {
   readonly #keySets = new Map<string, { keys: readonly string[]; holders: number }>();
   /** Streams that were opened while the order was out of sight, by the id their client came with. */
   readonly #unseated = new Map<Connection, string | undefined>();
+  readonly #confirmations: Confirmations;
   #inSight = false;
   #onReauthorize: (connections: ReadonlySet<Connection>) => void = () => undefined;
   #sweeper: NodeJS.Timeout | undefined;
@@ -91,8 +93,13 @@ export class Hub implements Replica {
     this.#pump = new Pump(this.log, {
       maxBatchBytes: Math.max(1, options.maxUnsentBytes - NODE_BUFFER_BYTES),
       onGap: (gap) => this.emit('gap', gap),
+      onSettled: (through) => this.#confirmations.settle(through),
       onError: (error) => this.#logger.error(toError(error)),
     });
+    this.#confirmations = new Confirmations(
+      (keys) => this.#audienceOf(keys),
+      (connection) => this.#connections.has(connection),
+    );
     // Listeners are the app's: as many as it likes.
     this.#events.setMaxListeners(0);
   }
@@ -238,8 +245,8 @@ export class Hub implements Replica {
     };
   }
 
-  answer({ count }: Question): number {
-    return this.count(count);
+  async answer(question: Question): Promise<unknown> {
+    return 'took' in question ? this.#confirmations.count(question.took) : this.count(question.count);
   }
 
   /** Whether a client's last event id says where it was. */
@@ -249,7 +256,7 @@ export class Hub implements Replica {
 
   /** Appends a message to the log, for the pump to write. Never throws. */
   deliver(message: Message): void {
-    const { keys, id, event, nonce, act, position } = message;
+    const { keys, id, event, nonce, act, confirm, position } = message;
     if (act !== undefined) {
       // It has a place, but nobody reads it.
       this.log.append({ keys: [], frame: NO_FRAME, nonce, act, position });
@@ -259,6 +266,7 @@ export class Hub implements Replica {
     }
     const frame = toFrame(message.body, id ?? cursorOf(message));
     this.log.append({ keys, frame, id, event, nonce, position });
+    if (confirm !== undefined) this.#confirmations.arrive(confirm, { offset: this.log.head, keys });
     for (const key of keys) {
       const pool = this.#pools.get(key);
       if (pool !== undefined) this.#pump.wakeAll(pool);
@@ -267,9 +275,13 @@ export class Hub implements Replica {
     this.emit('deliver', { keys, event, id: id ?? cursorOf(message), bytes: frame.length });
   }
 
+  #audienceOf(keys: readonly string[]): ReadonlySet<Connection> {
+    return new Set(keys.flatMap((key) => [...(this.#pools.get(key) ?? [])]));
+  }
+
   /** Does what all processes are to do. */
   #perform(act: Act): void {
-    const connections = new Set(act.keys.flatMap((key) => [...(this.#pools.get(key) ?? [])]));
+    const connections = this.#audienceOf(act.keys);
     if (act.do === 'disconnect')
       for (const connection of connections) connection.close('disconnected', { text: act.reason });
     else this.#onReauthorize(connections);

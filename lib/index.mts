@@ -16,6 +16,7 @@ export type {
   Authorize,
   AuthorizeContext,
   CloseReason,
+  ConfirmedReceipt,
   Grant,
   Groups,
   PublishOptions,

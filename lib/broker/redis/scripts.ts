@@ -110,8 +110,8 @@ return { string.format('%.0f', term), seq, string.format('%.0f', now()) }
  * Orders a publisher's drafts, each once: its numbers grow, and those that are not new are passed over.
  *
  * KEYS order, meta, lost, latest, the publisher's newest number. ARGV the publisher's name, ms that its number is kept, the
- * most messages, their age in ms; then for each draft: number, keys as JSON, body, event, id, host, act as JSON, each ''
- * for none.
+ * most messages, their age in ms; then for each draft: number, keys as JSON, body, event, id, host, act as JSON, confirm,
+ * each '' for none.
  * Returns 0, with nothing done, when there is no order to add to.
  */
 export const APPEND = `${HEAD}${TRIM}
@@ -121,11 +121,11 @@ if not term then return 0 end
 local last = tonumber(redis.call('GET', newest) or 0)
 local time = string.format('%.0f', now())
 local count = 0
-for i = 5, #ARGV, 7 do
+for i = 5, #ARGV, 8 do
   local number = tonumber(ARGV[i])
   if number > last then
     local entry = { 't', time, 'n', ARGV[1] .. '.' .. ARGV[i], 'k', ARGV[i + 1], 'b', ARGV[i + 2] }
-    for at, name in ipairs({ 'e', 'i', 'h', 'a' }) do
+    for at, name in ipairs({ 'e', 'i', 'h', 'a', 'c' }) do
       if ARGV[i + 2 + at] ~= '' then
         entry[#entry + 1] = name
         entry[#entry + 1] = ARGV[i + 2 + at]

@@ -98,6 +98,7 @@ export class Store {
       draft.id ?? '',
       hostOf(draft),
       draft.act === undefined ? '' : JSON.stringify(draft.act),
+      draft.confirm ?? '',
     ]);
     const done = await this.#run(
       APPEND,
