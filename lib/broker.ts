@@ -1,6 +1,7 @@
 import type { Position } from './cursor';
 import type { Losses } from './log';
 import type { Reach } from './reach';
+import type { Ticket } from './seats';
 
 /**
  * What every process in reach is to do, in its place in the order. Plain JSON. It is no message: nobody hears it, and a
@@ -70,7 +71,9 @@ export type Question =
   /** How many connections hold a key. */
   | { readonly count: string }
   /** How many connections took a message, by its `confirm`; null: it has not arrived. */
-  | { readonly took: string };
+  | { readonly took: string }
+  /** How many streams a user has, those that are asked for by earlier tickets included. */
+  | { readonly seats: string; readonly ticket: Ticket };
 
 /** What they answered, and whether all of them did in time. */
 export interface Poll {

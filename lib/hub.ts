@@ -10,6 +10,8 @@ import { toFrames } from './gap';
 import { Log, type Entry, type Gap, type LogBounds, type Losses, type Reader } from './log';
 import type { SseOptions } from './options';
 import { Pump } from './pump';
+import { Seats } from './seats';
+import { user } from './target';
 
 /** The key that every connection holds: `publishAll` is a publish to it. */
 export const ALL = '@all';
@@ -72,6 +74,8 @@ export class Hub implements Replica {
   readonly #options: SseOptions;
   readonly #logger: SseLogger;
   readonly log: Log;
+  /** How many streams each user may have. */
+  readonly seats: Seats;
   readonly #pump: Pump;
   readonly #events = new EventEmitter();
   readonly #connections = new Map<Connection, number>();
@@ -90,6 +94,7 @@ export class Hub implements Replica {
     this.#options = options;
     this.#logger = logger;
     this.log = new Log(options.history === false ? NO_HISTORY : options.history);
+    this.seats = new Seats(options.maxClientsPerUser, (id) => this.count(user(id)));
     this.#pump = new Pump(this.log, {
       maxBatchBytes: Math.max(1, options.maxUnsentBytes - NODE_BUFFER_BYTES),
       onGap: (gap) => this.emit('gap', gap),
@@ -246,7 +251,9 @@ export class Hub implements Replica {
   }
 
   async answer(question: Question): Promise<unknown> {
-    return 'took' in question ? this.#confirmations.count(question.took) : this.count(question.count);
+    if ('took' in question) return this.#confirmations.count(question.took);
+    if ('seats' in question) return this.seats.answer(question.seats, question.ticket);
+    return this.count(question.count);
   }
 
   /** Whether a client's last event id says where it was. */

@@ -10,6 +10,7 @@ export interface SseOptions {
   path: string;
   headers: Record<string, string | null>;
   maxClients: number;
+  maxClientsPerUser: number;
   overload: 'refuse' | 'retry';
   maxKeys: number;
   maxKeyLength: number;
@@ -54,6 +55,7 @@ const CHECKS: { [name in keyof SseOptions]: Check } = {
       : 'a path that begins with "/", without ? and #',
   headers: checkHeaders,
   maxClients: integer(1, 2 ** 31, 'connections per worker'),
+  maxClientsPerUser: integer(0, 2 ** 31, 'connections per host (0 = no limit)'),
   overload: (value) => (value === 'refuse' || value === 'retry' ? undefined : '"refuse" or "retry"'),
   maxKeys: integer(1, 10_000, 'keys per connection'),
   maxKeyLength: integer(1, 8_192, 'characters'),

@@ -75,7 +75,7 @@ export class Sse {
     this.#hub = new Hub(parts.options, parts.logger);
     this.#broker = parts.broker;
     this.#authorizer = new Authorizer(parts.options, parts.logger);
-    this.endpoint = new Endpoint(this.#hub, parts.options, this.#authorizer, () => this.#broker.catchUp());
+    this.endpoint = new Endpoint(this.#hub, parts.options, this.#authorizer, this.#broker);
     this.#hub.onReauthorize((connections) => void this.#reauthorizeAll(connections));
     this.#isAlone = parts.isAlone;
     this.#contextOf = parts.contextOf ?? (async (request) => request);
