@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import type { Admission } from './authorizer';
 import type { Act, History, Message, Question, Replica } from './broker';
+import { Confirmations } from './confirmations';
 import { Connection, type CloseReason, type SseResponse } from './connection';
 import { toCursor, type Position } from './cursor';
 import { bodyOf, encodeOwn, isFieldSafe, toFrame } from './event';
@@ -9,6 +10,8 @@ import { toFrames } from './gap';
 import { Log, type Entry, type Gap, type LogBounds, type Losses, type Reader } from './log';
 import type { SseOptions } from './options';
 import { Pump } from './pump';
+import { Seats } from './seats';
+import { user } from './target';
 
 /** The key that every connection holds: `publishAll` is a publish to it. */
 export const ALL = '@all';
@@ -74,6 +77,8 @@ export class Hub implements Replica {
   readonly #options: SseOptions;
   readonly #logger: SseLogger;
   readonly log: Log;
+  /** How many streams each user may have. */
+  readonly seats: Seats;
   readonly #pump: Pump;
   readonly #events = new EventEmitter();
   readonly #connections = new Map<Connection, number>();
@@ -82,6 +87,7 @@ export class Hub implements Replica {
   readonly #keySets = new Map<string, { keys: readonly string[]; holders: number }>();
   /** Streams that were opened while the order was out of sight, with the id their client came with, and when. */
   readonly #unseated = new Map<Connection, { readonly lastEventId: string | undefined; readonly since: number }>();
+  readonly #confirmations: Confirmations;
   #inSight = false;
   #onReauthorize: (connections: ReadonlySet<Connection>) => void = () => undefined;
   #sweeper: NodeJS.Timeout | undefined;
@@ -91,11 +97,17 @@ export class Hub implements Replica {
     this.#options = options;
     this.#logger = logger;
     this.log = new Log(options.history === false ? NO_HISTORY : options.history);
+    this.seats = new Seats(options.maxClientsPerUser, (id) => this.count(user(id)));
     this.#pump = new Pump(this.log, {
       maxBatchBytes: Math.max(1, options.maxUnsentBytes - NODE_BUFFER_BYTES),
       onGap: (gap) => this.emit('gap', gap),
+      onSettled: (through) => this.#confirmations.settle(through),
       onError: (error) => this.#logger.error(toError(error)),
     });
+    this.#confirmations = new Confirmations(
+      (keys) => this.#audienceOf(keys),
+      (connection) => this.#connections.has(connection),
+    );
     // Listeners are the app's: as many as it likes.
     this.#events.setMaxListeners(0);
   }
@@ -250,8 +262,10 @@ export class Hub implements Replica {
     };
   }
 
-  answer({ count }: Question): number {
-    return this.count(count);
+  async answer(question: Question): Promise<unknown> {
+    if ('took' in question) return this.#confirmations.count(question.took);
+    if ('seats' in question) return this.seats.answer(question.seats, question.ticket);
+    return this.count(question.count);
   }
 
   /** Whether a client's last event id says where it was. */
@@ -261,7 +275,7 @@ export class Hub implements Replica {
 
   /** Appends a message to the log, for the pump to write. Never throws. */
   deliver(message: Message): void {
-    const { keys, id, event, nonce, act, position } = message;
+    const { keys, id, event, nonce, act, confirm, position } = message;
     if (act !== undefined) {
       // It has a place, but nobody reads it.
       this.log.append({ keys: [], frame: NO_FRAME, nonce, act, position });
@@ -271,6 +285,7 @@ export class Hub implements Replica {
     }
     const frame = toFrame(message.body, id ?? cursorOf(message));
     this.log.append({ keys, frame, id, event, nonce, position });
+    if (confirm !== undefined) this.#confirmations.arrive(confirm, { offset: this.log.head, keys });
     for (const key of keys) {
       const pool = this.#pools.get(key);
       if (pool !== undefined) this.#pump.wakeAll(pool);
@@ -279,9 +294,13 @@ export class Hub implements Replica {
     this.emit('deliver', { keys, event, id: id ?? cursorOf(message), bytes: frame.length });
   }
 
+  #audienceOf(keys: readonly string[]): ReadonlySet<Connection> {
+    return new Set(keys.flatMap((key) => [...(this.#pools.get(key) ?? [])]));
+  }
+
   /** Does what all processes are to do. */
   #perform(act: Act): void {
-    const connections = new Set(act.keys.flatMap((key) => [...(this.#pools.get(key) ?? [])]));
+    const connections = this.#audienceOf(act.keys);
     if (act.do === 'disconnect')
       for (const connection of connections) connection.close('disconnected', { text: act.reason });
     else this.#onReauthorize(connections);

@@ -59,6 +59,10 @@ export interface Reader {
   liveFrom: number;
   /** False as long as their place in the order cannot be told: only what has no place in it is theirs. */
   seated: boolean;
+  /** The offset after which they began to read. */
+  from: number;
+  /** By key, the same for those that they did not hold from the start. */
+  starts: Map<string, number> | undefined;
   /** By key, the offset from which on it is theirs, for those that they did not hold before; undefined once past it. */
   since: Map<string, number> | undefined;
   /** By key, the offset up to which they were told what is lost; undefined once they are past all of it. */
@@ -223,7 +227,7 @@ export class Log {
 
   /** A reader of what comes from now on. */
   readFromHead(keys: readonly string[]): Reader {
-    return { keys, position: this.#head, liveFrom: this.#head, seated: true, since: undefined, told: undefined };
+    return this.#readFrom(this.#head, keys);
   }
 
   /**
@@ -259,7 +263,7 @@ export class Log {
       if (first !== undefined) position = Math.min(position, first.offset - 1);
     }
     return {
-      reader: { keys, position, liveFrom: this.#head, seated: true, since: undefined, told },
+      reader: { ...this.#readFrom(position, keys), told },
       gaps: toGaps(gaps),
     };
   }
@@ -288,8 +292,14 @@ export class Log {
   /** Gives a reader other keys: those that are new to it, from now on. */
   rekey(reader: Reader, keys: readonly string[]): void {
     const since = new Map(reader.since);
-    for (const key of keys) if (!reader.keys.includes(key)) since.set(key, this.#head);
+    const starts = new Map(reader.starts);
+    for (const key of keys) {
+      if (reader.keys.includes(key)) continue;
+      since.set(key, this.#head);
+      starts.set(key, this.#head);
+    }
     reader.keys = keys;
+    reader.starts = starts.size > 0 ? starts : undefined;
     reader.since = since.size > 0 ? since : undefined;
   }
 
@@ -382,6 +392,19 @@ export class Log {
       return shared.batch;
     }
     return this.#readAnew(reader, maxBytes);
+  }
+
+  #readFrom(position: number, keys: readonly string[]): Reader {
+    return {
+      keys,
+      position,
+      liveFrom: this.#head,
+      seated: true,
+      from: position,
+      starts: undefined,
+      since: undefined,
+      told: undefined,
+    };
   }
 
   #readAnew(reader: Reader, maxBytes: number): Batch {
@@ -579,6 +602,11 @@ export class Log {
     for (const [epoch, its] of this.#terms) if (its.term === term) return epoch;
     return this.#epoch;
   }
+}
+
+/** Whether a reader was given a message that is theirs. */
+export function hasTaken({ position }: Reader, { offset }: { readonly offset: number }): boolean {
+  return position >= offset;
 }
 
 function cost(entry: Entry): number {

@@ -1,6 +1,7 @@
 import type { Groups } from './authorizer';
 import { checkBridges, checkPublisher, type SseBridges, type SsePublisher } from './bridge_options';
 import { check, integer, isObject, MAX_MS, wrong, type Check } from './check';
+import { checkCors, isCors, type SseCors } from './cors';
 import { show } from './error';
 import type { RedisConfig } from './redis';
 import { checkRedis } from './redis_options';
@@ -10,6 +11,7 @@ export interface SseOptions {
   path: string;
   headers: Record<string, string | null>;
   maxClients: number;
+  maxClientsPerUser: number;
   overload: 'refuse' | 'retry';
   maxKeys: number;
   maxKeyLength: number;
@@ -21,6 +23,7 @@ export interface SseOptions {
   maxAge: number;
   authorizeTimeout: number;
   groups: Groups;
+  cors: SseCors | false;
   redis: (RedisConfig & { readonly maxMessages?: number }) | false;
   bridges: SseBridges;
   publisher: SsePublisher | false;
@@ -53,6 +56,7 @@ const CHECKS: { [name in keyof SseOptions]: Check } = {
       : 'a path that begins with "/", without ? and #',
   headers: checkHeaders,
   maxClients: integer(1, 2 ** 31, 'connections per worker'),
+  maxClientsPerUser: integer(0, 2 ** 31, 'connections per host (0 = no limit)'),
   overload: (value) => (value === 'refuse' || value === 'retry' ? undefined : '"refuse" or "retry"'),
   maxKeys: integer(1, 10_000, 'keys per connection'),
   maxKeyLength: integer(1, 8_192, 'characters'),
@@ -64,6 +68,7 @@ const CHECKS: { [name in keyof SseOptions]: Check } = {
   maxAge: integer(1, MAX_MS, 'ms'),
   authorizeTimeout: integer(1, MAX_MS, 'ms'),
   groups: (value) => (typeof value === 'function' ? undefined : 'a function from a group to the groups around it'),
+  cors: isCors,
   redis: checkRedis,
   bridges: (value) => (isObject(value) ? undefined : '{ messenger, redis }'),
   publisher: (value) => (value === false || isObject(value) ? undefined : '{ secret, … } or false'),
@@ -92,6 +97,7 @@ export function checkOptions(config: unknown): SseOptions {
   known.bridges = checkBridges('config.sse.bridges', known.bridges, known.redis !== false);
   if (known.publisher !== false) known.publisher = checkPublisher('config.sse.publisher', known.publisher);
   known.headers = mergeHeaders(known.headers);
+  if (known.cors !== false) known.cors = checkCors('config.sse.cors', known.cors, known.headers);
   return known;
 }
 

@@ -27,6 +27,7 @@ export class Pump {
   readonly #log: Log;
   readonly #maxBatchBytes: number;
   readonly #onGap: (gap: Gap) => void;
+  readonly #onSettled: (through: number) => void;
   readonly #onError: (error: unknown) => void;
   /** Connections to visit on their own account: they drained, resume, or want a ping. */
   readonly #ready = new Set<Connection>();
@@ -44,12 +45,14 @@ export class Pump {
     options: {
       maxBatchBytes: number;
       onGap: (gap: Gap) => void;
+      onSettled: (through: number) => void;
       onError: (error: unknown) => void;
     },
   ) {
     this.#log = log;
     this.#maxBatchBytes = options.maxBatchBytes;
     this.#onGap = options.onGap;
+    this.#onSettled = options.onSettled;
     this.#onError = options.onError;
   }
 
@@ -122,6 +125,7 @@ export class Pump {
       if ('mark' in next) {
         this.#marked = false;
         this.#log.settle(next.mark);
+        this.#onSettled(next.mark);
         if (this.#log.head > next.mark) this.mark();
       } else {
         this.#queued.delete(next);
