@@ -37,6 +37,8 @@ export type {
   SseScheduleOptions,
   SseStats,
   SseTarget,
+  SseThrottle,
+  SseThrottles,
   Total,
 } from './index.js';
 
