@@ -56,6 +56,12 @@ const sse: SseOptions = {
   },
 
   /**
+   * What goes to each connection only so often, the newest last: `{ 'price:*': { interval: 1000, keep: 'latest' } }`, by key
+   * or by the beginning of keys; the longest that matches counts. `interval` in ms.
+   */
+  throttle: {},
+
+  /**
    * Bytes that may wait in the process for one client to read. A client that is further behind waits in the log, for
    * nothing. One message larger than this goes out alone.
    */

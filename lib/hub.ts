@@ -12,6 +12,7 @@ import type { SseOptions } from './options';
 import { Pump } from './pump';
 import { Seats } from './seats';
 import { user } from './target';
+import { Throttle, ThrottleRules, type ThrottledKeys } from './throttle';
 
 /** The key that every connection holds: `publishAll` is a publish to it. */
 export const ALL = '@all';
@@ -56,6 +57,12 @@ export interface Joining extends Partial<Omit<Admission, 'keys'>> {
   readonly lastEventId?: string | undefined;
 }
 
+interface KeySet {
+  readonly keys: readonly string[];
+  readonly throttled: ThrottledKeys | undefined;
+  holders: number;
+}
+
 const NO_FRAME = Buffer.alloc(0);
 
 const NO_HISTORY: LogBounds = { age: 0, count: 0, bytes: 16 * 1024 * 1024 };
@@ -84,7 +91,8 @@ export class Hub implements Replica {
   readonly #connections = new Map<Connection, number>();
   readonly #pools = new Map<string, Set<Connection>>();
   /** Equal sets of keys are one array, so that their readers can share what they read. */
-  readonly #keySets = new Map<string, { keys: readonly string[]; holders: number }>();
+  readonly #keySets = new Map<string, KeySet>();
+  readonly #throttles: ThrottleRules;
   /** Streams that were opened while the order was out of sight, with the id their client came with, and when. */
   readonly #unseated = new Map<Connection, { readonly lastEventId: string | undefined; readonly since: number }>();
   readonly #confirmations: Confirmations;
@@ -97,6 +105,7 @@ export class Hub implements Replica {
     this.#options = options;
     this.#logger = logger;
     this.log = new Log(options.history === false ? NO_HISTORY : options.history);
+    this.#throttles = new ThrottleRules(options.throttle);
     this.seats = new Seats(options.maxClientsPerUser, (id) => this.count(user(id)));
     this.#pump = new Pump(this.log, {
       maxBatchBytes: Math.max(1, options.maxUnsentBytes - NODE_BUFFER_BYTES),
@@ -131,10 +140,10 @@ export class Hub implements Replica {
     if (!this.#connections.has(connection)) return;
     const { keys, user, groups } = admission;
     const before = connection.reader.keys;
-    const held = this.#holdKeys(heldBy(admission));
+    const { keys: held, throttled } = this.#holdKeys(heldBy(admission));
     for (const key of before) if (!held.includes(key)) this.#exit(key, connection);
     for (const key of held) this.#enter(key, connection);
-    this.log.rekey(connection.reader, held);
+    this.log.rekey(connection.reader, held, throttled);
     this.#releaseKeys(before);
     connection.grant(admission);
     connection.write(encodeOwn('grant', toGrant(keys, user, groups), {}), performance.now());
@@ -176,8 +185,9 @@ export class Hub implements Replica {
   open(response: SseResponse, joining: Joining, isBehind = false): Connection {
     const { keys, asked = keys, lastEventId, user, groups = [], data, expiresAt = Number.POSITIVE_INFINITY } = joining;
     const now = performance.now();
-    const held = this.#holdKeys(heldBy(joining));
-    const { reader, gaps } = this.#readerOf(held, lastEventId, isBehind);
+    const { keys: held, throttled } = this.#holdKeys(heldBy(joining));
+    const throttle = throttled === undefined ? undefined : new Throttle(throttled);
+    const { reader, gaps } = this.#readerOf(held, { lastEventId, isBehind, throttle });
     const { retry, maxAge, stallTimeout, pingInterval } = this.#options;
     const connection = new Connection(response, this.#owner, {
       asked,
@@ -200,21 +210,21 @@ export class Hub implements Replica {
     ];
     connection.write(Buffer.concat(frames), now);
     for (const gap of gaps) this.emit('gap', gap);
-    if (reader.position !== this.log.head) this.#pump.wake(connection);
+    if (reader.position !== this.log.head || throttle?.isHolding === true) this.#pump.wake(connection);
     this.emit('open', { keys, user, data, resumed: lastEventId !== undefined });
     return connection;
   }
 
   #readerOf(
     held: readonly string[],
-    lastEventId: string | undefined,
-    isBehind: boolean,
+    from: { lastEventId: string | undefined; isBehind: boolean; throttle: Throttle | undefined },
   ): { reader: Reader; gaps: readonly Gap[] } {
     const { log } = this;
+    const { lastEventId, isBehind, throttle } = from;
     const isKnown = lastEventId === undefined ? log.place !== undefined : log.knows(lastEventId, held);
-    if (!isKnown && (isBehind || !this.#inSight)) return { reader: log.readUnseated(held), gaps: [] };
-    if (lastEventId === undefined) return { reader: log.readFromHead(held), gaps: [] };
-    return log.resume(lastEventId, held);
+    if (!isKnown && (isBehind || !this.#inSight)) return { reader: log.readUnseated(held, throttle), gaps: [] };
+    if (lastEventId === undefined) return { reader: log.readFromHead(held, throttle), gaps: [] };
+    return log.resume(lastEventId, held, throttle);
   }
 
   get position(): Position | undefined {
@@ -365,6 +375,7 @@ export class Hub implements Replica {
     if (openedAt === undefined) return;
     this.#connections.delete(connection);
     this.#unseated.delete(connection);
+    this.#pump.forget(connection);
     for (const key of connection.reader.keys) this.#exit(key, connection);
     this.#releaseKeys(connection.reader.keys);
     const { keys, user, data } = connection;
@@ -384,12 +395,15 @@ export class Hub implements Replica {
     if (pool.size === 0) this.#pools.delete(key);
   }
 
-  #holdKeys(keys: readonly string[]): readonly string[] {
+  #holdKeys(keys: readonly string[]): KeySet {
     const signature = signatureOf(keys);
     let set = this.#keySets.get(signature);
-    if (set === undefined) this.#keySets.set(signature, (set = { keys, holders: 0 }));
+    if (set === undefined) {
+      set = { keys, throttled: this.#throttles.of(keys), holders: 0 };
+      this.#keySets.set(signature, set);
+    }
     set.holders++;
-    return set.keys;
+    return set;
   }
 
   #releaseKeys(keys: readonly string[]): void {

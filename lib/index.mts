@@ -38,6 +38,8 @@ export type {
   SseScheduleOptions,
   SseStats,
   SseTarget,
+  SseThrottle,
+  SseThrottles,
   Total,
 } from './index.js';
 

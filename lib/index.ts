@@ -21,6 +21,7 @@ export type { SseEvents, SseStats } from './hub';
 export type { CloseReason } from './connection';
 export type { SseConfig, SseHistory, SseOptions } from './options';
 export type { Reach } from './reach';
+export type { SseThrottle, SseThrottles } from './throttle';
 export type { ConfirmedReceipt, PublishOptions, Receipt, Sse, Total } from './sse';
 
 declare module './authorizer' {

@@ -5,6 +5,7 @@ import { checkCors, isCors, type SseCors } from './cors';
 import { show } from './error';
 import type { RedisConfig } from './redis';
 import { checkRedis } from './redis_options';
+import { checkThrottles, type SseThrottles } from './throttle';
 
 /** `config.sse`. Defaults, units and reasons stand in `config/config.default.ts`. */
 export interface SseOptions {
@@ -18,6 +19,7 @@ export interface SseOptions {
   pingInterval: number;
   retry: number;
   history: SseHistory | false;
+  throttle: SseThrottles;
   maxUnsentBytes: number;
   stallTimeout: number;
   maxAge: number;
@@ -63,6 +65,7 @@ const CHECKS: { [name in keyof SseOptions]: Check } = {
   pingInterval: integer(0, MAX_MS, 'ms (0 = no pings)'),
   retry: integer(0, MAX_MS, 'ms'),
   history: (value) => (value === false || isObject(value) ? undefined : '{ age, count, bytes } or false'),
+  throttle: (value) => (isObject(value) ? undefined : `{ key: { interval, keep: 'latest' } }`),
   maxUnsentBytes: integer(1, 2 ** 31, 'bytes per connection'),
   stallTimeout: integer(1, MAX_MS, 'ms'),
   maxAge: integer(1, MAX_MS, 'ms'),
@@ -94,6 +97,7 @@ export function checkOptions(config: unknown): SseOptions {
   if (known.history !== false) {
     known.history = check('config.sse.history', known.history, HISTORY_CHECKS) as unknown as SseHistory;
   }
+  known.throttle = checkThrottles('config.sse.throttle', known.throttle);
   known.bridges = checkBridges('config.sse.bridges', known.bridges, known.redis !== false);
   if (known.publisher !== false) known.publisher = checkPublisher('config.sse.publisher', known.publisher);
   known.headers = mergeHeaders(known.headers);

@@ -1,4 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
+import { Alarm } from './alarm';
 import type { Connection } from './connection';
 import { toFrames } from './gap';
 import type { Gap, Log } from './log';
@@ -34,6 +35,8 @@ export class Pump {
   /** Crowds to visit, and marks: when a mark's turn comes, everyone who keeps up has what was in the log at that time. */
   #queue = new Queue<Crowd | { readonly mark: number }>();
   readonly #queued = new Set<Crowd>();
+  /** Those from whom something is held back. */
+  readonly #alarm = new Alarm((connection) => this.wake(connection));
   #round: Round | undefined;
   #marked = false;
   #scheduled = false;
@@ -60,6 +63,11 @@ export class Pump {
   wake(connection: Connection): void {
     this.#ready.add(connection);
     this.wakeAll(this.#ready);
+  }
+
+  /** Lets go of a connection that is over. */
+  forget(connection: Connection): void {
+    this.#alarm.delete(connection);
   }
 
   /** Visits every connection of a crowd soon, those that join it meanwhile included. */
@@ -142,5 +150,10 @@ export class Pump {
     if (frames !== undefined) connection.write(frames, now);
     else if (connection.pingDue) connection.ping(now);
     if (more && connection.writable) this.wake(connection);
+    const { throttle } = connection.reader;
+    if (throttle === undefined) return;
+    // An interval begins when the message before it has been written.
+    throttle.settle(performance.now());
+    if (!more && throttle.isHolding) this.#alarm.set(connection, throttle.dueAt!);
   }
 }
