@@ -28,6 +28,8 @@ export class Confirmations {
   readonly #audienceOf: (keys: readonly string[]) => Iterable<Connection>;
   readonly #isOpen: (connection: Connection) => boolean;
   readonly #confirmations = new Map<string, Confirmation>();
+  /** Those that the pump has not come past. */
+  readonly #unsettled = new Set<Confirmation>();
 
   /** `audienceOf`: the connections that hold one of some keys. */
   constructor(
@@ -40,14 +42,17 @@ export class Confirmations {
 
   /** Says where a message stands in the log, by the name that its publisher has given it. */
   arrive(name: string, message: { readonly offset: number; readonly keys: readonly string[] }): void {
-    this.#of(name).message = message;
+    const confirmation = this.#of(name);
+    confirmation.message = message;
+    this.#unsettled.add(confirmation);
   }
 
   /** Says that everyone who keeps up has all of the log through this offset. */
   settle(through: number): void {
-    for (const confirmation of this.#confirmations.values()) {
-      const { message, settled } = confirmation;
-      if (settled || message === undefined || message.offset > through) continue;
+    for (const confirmation of this.#unsettled) {
+      const { message } = confirmation;
+      if (message === undefined || message.offset > through) continue;
+      this.#unsettled.delete(confirmation);
       confirmation.settled = true;
       for (const connection of this.#audienceOf(message.keys)) {
         if (!isFor(connection.reader, message)) continue;
