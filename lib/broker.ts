@@ -1,6 +1,7 @@
 import type { Position } from './cursor';
 import type { Losses } from './log';
 import type { Reach } from './reach';
+import type { Ticket } from './seats';
 
 /**
  * What every process in reach is to do, in its place in the order. Plain JSON. It is no message: nobody hears it, and a
@@ -24,6 +25,8 @@ export interface Draft {
   readonly event?: string;
   /** What is to be done, instead of a message: it has no keys and no body then. */
   readonly act?: Act;
+  /** What its publisher will ask by who took it, if it will. */
+  readonly confirm?: string;
   readonly reach: Reach;
 }
 
@@ -60,13 +63,17 @@ export interface Replica {
   /** What it has of the present epoch after a place. */
   history(seq: number): History;
   /** Answers what some process asks of every process, in plain JSON. */
-  answer(question: Question): unknown;
+  answer(question: Question): Promise<unknown>;
 }
 
-/** What a process may ask of every process, in plain JSON: how many connections hold a key, or how many there are. */
-export interface Question {
-  readonly count: string;
-}
+/** What a process may ask of every process, in plain JSON. */
+export type Question =
+  /** How many connections hold a key. */
+  | { readonly count: string }
+  /** How many connections took a message, by its `confirm`; null: it has not arrived. */
+  | { readonly took: string }
+  /** How many streams a user has, those that are asked for by earlier tickets included. */
+  | { readonly seats: string; readonly ticket: Ticket };
 
 /** What they answered, and whether all of them did in time. */
 export interface Poll {

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import type { Admission } from './authorizer';
 import type { Act, History, Message, Question, Replica } from './broker';
+import { Confirmations } from './confirmations';
 import { Connection, type CloseReason, type SseResponse } from './connection';
 import { toCursor, type Position } from './cursor';
 import { bodyOf, encodeOwn, isFieldSafe, toFrame } from './event';
@@ -9,6 +10,9 @@ import { toFrames } from './gap';
 import { Log, type Entry, type Gap, type LogBounds, type Losses, type Reader } from './log';
 import type { SseOptions } from './options';
 import { Pump } from './pump';
+import { Seats } from './seats';
+import { user } from './target';
+import { Throttle, ThrottleRules, type ThrottledKeys } from './throttle';
 
 /** The key that every connection holds: `publishAll` is a publish to it. */
 export const ALL = '@all';
@@ -53,6 +57,12 @@ export interface Joining extends Partial<Omit<Admission, 'keys'>> {
   readonly lastEventId?: string | undefined;
 }
 
+interface KeySet {
+  readonly keys: readonly string[];
+  readonly throttled: ThrottledKeys | undefined;
+  holders: number;
+}
+
 const NO_FRAME = Buffer.alloc(0);
 
 const NO_HISTORY: LogBounds = { age: 0, count: 0, bytes: 16 * 1024 * 1024 };
@@ -74,14 +84,18 @@ export class Hub implements Replica {
   readonly #options: SseOptions;
   readonly #logger: SseLogger;
   readonly log: Log;
+  /** How many streams each user may have. */
+  readonly seats: Seats;
   readonly #pump: Pump;
   readonly #events = new EventEmitter();
   readonly #connections = new Map<Connection, number>();
   readonly #pools = new Map<string, Set<Connection>>();
   /** Equal sets of keys are one array, so that their readers can share what they read. */
-  readonly #keySets = new Map<string, { keys: readonly string[]; holders: number }>();
+  readonly #keySets = new Map<string, KeySet>();
+  readonly #throttles: ThrottleRules;
   /** Streams that were opened while the order was out of sight, with the id their client came with, and when. */
   readonly #unseated = new Map<Connection, { readonly lastEventId: string | undefined; readonly since: number }>();
+  readonly #confirmations: Confirmations;
   #inSight = false;
   #onReauthorize: (connections: ReadonlySet<Connection>) => void = () => undefined;
   #sweeper: NodeJS.Timeout | undefined;
@@ -91,11 +105,18 @@ export class Hub implements Replica {
     this.#options = options;
     this.#logger = logger;
     this.log = new Log(options.history === false ? NO_HISTORY : options.history);
+    this.#throttles = new ThrottleRules(options.throttle);
+    this.seats = new Seats(options.maxClientsPerUser, (id) => this.count(user(id)));
     this.#pump = new Pump(this.log, {
       maxBatchBytes: Math.max(1, options.maxUnsentBytes - NODE_BUFFER_BYTES),
       onGap: (gap) => this.emit('gap', gap),
+      onSettled: (through) => this.#confirmations.settle(through),
       onError: (error) => this.#logger.error(toError(error)),
     });
+    this.#confirmations = new Confirmations(
+      (keys) => this.#audienceOf(keys),
+      (connection) => this.#connections.has(connection),
+    );
     // Listeners are the app's: as many as it likes.
     this.#events.setMaxListeners(0);
   }
@@ -119,10 +140,10 @@ export class Hub implements Replica {
     if (!this.#connections.has(connection)) return;
     const { keys, user, groups } = admission;
     const before = connection.reader.keys;
-    const held = this.#holdKeys(heldBy(admission));
+    const { keys: held, throttled } = this.#holdKeys(heldBy(admission));
     for (const key of before) if (!held.includes(key)) this.#exit(key, connection);
     for (const key of held) this.#enter(key, connection);
-    this.log.rekey(connection.reader, held);
+    this.log.rekey(connection.reader, held, throttled);
     this.#releaseKeys(before);
     connection.grant(admission);
     connection.write(encodeOwn('grant', toGrant(keys, user, groups), {}), performance.now());
@@ -164,8 +185,9 @@ export class Hub implements Replica {
   open(response: SseResponse, joining: Joining, isBehind = false): Connection {
     const { keys, asked = keys, lastEventId, user, groups = [], data, expiresAt = Number.POSITIVE_INFINITY } = joining;
     const now = performance.now();
-    const held = this.#holdKeys(heldBy(joining));
-    const { reader, gaps } = this.#readerOf(held, lastEventId, isBehind);
+    const { keys: held, throttled } = this.#holdKeys(heldBy(joining));
+    const throttle = throttled === undefined ? undefined : new Throttle(throttled);
+    const { reader, gaps } = this.#readerOf(held, { lastEventId, isBehind, throttle });
     const { retry, maxAge, stallTimeout, pingInterval } = this.#options;
     const connection = new Connection(response, this.#owner, {
       asked,
@@ -188,21 +210,21 @@ export class Hub implements Replica {
     ];
     connection.write(Buffer.concat(frames), now);
     for (const gap of gaps) this.emit('gap', gap);
-    if (reader.position !== this.log.head) this.#pump.wake(connection);
+    if (reader.position !== this.log.head || throttle?.isHolding === true) this.#pump.wake(connection);
     this.emit('open', { keys, user, data, resumed: lastEventId !== undefined });
     return connection;
   }
 
   #readerOf(
     held: readonly string[],
-    lastEventId: string | undefined,
-    isBehind: boolean,
+    from: { lastEventId: string | undefined; isBehind: boolean; throttle: Throttle | undefined },
   ): { reader: Reader; gaps: readonly Gap[] } {
     const { log } = this;
+    const { lastEventId, isBehind, throttle } = from;
     const isKnown = lastEventId === undefined ? log.place !== undefined : log.knows(lastEventId, held);
-    if (!isKnown && (isBehind || !this.#inSight)) return { reader: log.readUnseated(held), gaps: [] };
-    if (lastEventId === undefined) return { reader: log.readFromHead(held), gaps: [] };
-    return log.resume(lastEventId, held);
+    if (!isKnown && (isBehind || !this.#inSight)) return { reader: log.readUnseated(held, throttle), gaps: [] };
+    if (lastEventId === undefined) return { reader: log.readFromHead(held, throttle), gaps: [] };
+    return log.resume(lastEventId, held, throttle);
   }
 
   get position(): Position | undefined {
@@ -250,8 +272,10 @@ export class Hub implements Replica {
     };
   }
 
-  answer({ count }: Question): number {
-    return this.count(count);
+  async answer(question: Question): Promise<unknown> {
+    if ('took' in question) return this.#confirmations.count(question.took);
+    if ('seats' in question) return this.seats.answer(question.seats, question.ticket);
+    return this.count(question.count);
   }
 
   /** Whether a client's last event id says where it was. */
@@ -261,7 +285,7 @@ export class Hub implements Replica {
 
   /** Appends a message to the log, for the pump to write. Never throws. */
   deliver(message: Message): void {
-    const { keys, id, event, nonce, act, position } = message;
+    const { keys, id, event, nonce, act, confirm, position } = message;
     if (act !== undefined) {
       // It has a place, but nobody reads it.
       this.log.append({ keys: [], frame: NO_FRAME, nonce, act, position });
@@ -271,6 +295,7 @@ export class Hub implements Replica {
     }
     const frame = toFrame(message.body, id ?? cursorOf(message));
     this.log.append({ keys, frame, id, event, nonce, position });
+    if (confirm !== undefined) this.#confirmations.arrive(confirm, { offset: this.log.head, keys });
     for (const key of keys) {
       const pool = this.#pools.get(key);
       if (pool !== undefined) this.#pump.wakeAll(pool);
@@ -279,9 +304,13 @@ export class Hub implements Replica {
     this.emit('deliver', { keys, event, id: id ?? cursorOf(message), bytes: frame.length });
   }
 
+  #audienceOf(keys: readonly string[]): ReadonlySet<Connection> {
+    return new Set(keys.flatMap((key) => [...(this.#pools.get(key) ?? [])]));
+  }
+
   /** Does what all processes are to do. */
   #perform(act: Act): void {
-    const connections = new Set(act.keys.flatMap((key) => [...(this.#pools.get(key) ?? [])]));
+    const connections = this.#audienceOf(act.keys);
     if (act.do === 'disconnect')
       for (const connection of connections) connection.close('disconnected', { text: act.reason });
     else this.#onReauthorize(connections);
@@ -346,6 +375,7 @@ export class Hub implements Replica {
     if (openedAt === undefined) return;
     this.#connections.delete(connection);
     this.#unseated.delete(connection);
+    this.#pump.forget(connection);
     for (const key of connection.reader.keys) this.#exit(key, connection);
     this.#releaseKeys(connection.reader.keys);
     const { keys, user, data } = connection;
@@ -365,12 +395,15 @@ export class Hub implements Replica {
     if (pool.size === 0) this.#pools.delete(key);
   }
 
-  #holdKeys(keys: readonly string[]): readonly string[] {
+  #holdKeys(keys: readonly string[]): KeySet {
     const signature = signatureOf(keys);
     let set = this.#keySets.get(signature);
-    if (set === undefined) this.#keySets.set(signature, (set = { keys, holders: 0 }));
+    if (set === undefined) {
+      set = { keys, throttled: this.#throttles.of(keys), holders: 0 };
+      this.#keySets.set(signature, set);
+    }
     set.holders++;
-    return set.keys;
+    return set;
   }
 
   #releaseKeys(keys: readonly string[]): void {

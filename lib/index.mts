@@ -16,6 +16,7 @@ export type {
   Authorize,
   AuthorizeContext,
   CloseReason,
+  ConfirmedReceipt,
   Grant,
   Groups,
   PublishOptions,
@@ -24,6 +25,7 @@ export type {
   Sse,
   SseBridges,
   SseConfig,
+  SseCors,
   SseEvent,
   SseEvents,
   SseHistory,
@@ -36,6 +38,8 @@ export type {
   SseScheduleOptions,
   SseStats,
   SseTarget,
+  SseThrottle,
+  SseThrottles,
   Total,
 } from './index.js';
 

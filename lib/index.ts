@@ -12,6 +12,7 @@ import type { Sse } from './sse';
 export const sseSchedule = makeSchedule<Context>;
 export type { SseSchedule, SseScheduleOptions } from './bridge/schedule';
 export type { SseBridges, SsePublisher, SseRedisBridge, SseRoute, SseTarget } from './bridge_options';
+export type { SseCors } from './cors';
 export { SseError } from './error';
 export { anonymous, authenticated, group, user } from './target';
 export type { Authorize, AuthorizeContext, Grant, Groups } from './authorizer';
@@ -20,7 +21,8 @@ export type { SseEvents, SseStats } from './hub';
 export type { CloseReason } from './connection';
 export type { SseConfig, SseHistory, SseOptions } from './options';
 export type { Reach } from './reach';
-export type { PublishOptions, Receipt, Sse, Total } from './sse';
+export type { SseThrottle, SseThrottles } from './throttle';
+export type { ConfirmedReceipt, PublishOptions, Receipt, Sse, Total } from './sse';
 
 declare module './authorizer' {
   interface AuthorizeContext extends Context {}

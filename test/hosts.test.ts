@@ -90,6 +90,18 @@ describe(
       assert.deepEqual(await total('process'), { clients: 1, complete: true });
     });
 
+    it('says how many clients took it, over all hosts, and over one', async () => {
+      const [worker] = hosts[0]!.workers();
+      const confirmed = async (reach: string): Promise<unknown> => {
+        const response = await fetch(`${worker!.url}/publish?key=a&data=x&confirm=1&reach=${reach}`);
+        const { clients, complete } = (await response.json()) as Record<string, unknown>;
+        return { clients, complete };
+      };
+      assert.deepEqual(await confirmed('everywhere'), { clients: 4, complete: true });
+      assert.deepEqual(await confirmed('host'), { clients: 2, complete: true });
+      assert.deepEqual(await confirmed('process'), { clients: 1, complete: true });
+    });
+
     it('takes two connections to Redis of each worker, and of each agent', async () => {
       const list = String(await redis.admin.client('LIST'));
       const connections = list.trim().split('\n').length - 1;

@@ -1,10 +1,13 @@
 import type { SseTarget } from '../bridge_options';
 import { FIELDS, type SseEvent, type SseMessage } from '../event';
 import type { Reach } from '../reach';
-import type { Receipt, Sse } from '../sse';
+import type { PublishOptions, Receipt } from '../sse';
 
 /** What a bridge publishes with: `app.sse` or `agent.sse`. */
-export type Publishing = Pick<Sse, 'publish' | 'publishAll'>;
+export interface Publishing {
+  publish(key: string | readonly string[], message: SseMessage, options?: PublishOptions): Promise<Receipt>;
+  publishAll(message: SseMessage, options?: PublishOptions): Promise<Receipt>;
+}
 
 /** Publishes to whom a target means. */
 export function publishTo(

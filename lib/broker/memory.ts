@@ -32,7 +32,7 @@ export class MemoryBroker implements Broker {
   }
 
   async ask(question: Question): Promise<Poll> {
-    return { answers: this.#replica === undefined ? [] : [this.#replica.answer(question)], complete: true };
+    return { answers: this.#replica === undefined ? [] : [await this.#replica.answer(question)], complete: true };
   }
 
   async stop(): Promise<void> {

@@ -72,9 +72,7 @@ export class MessengerBroker implements Broker {
     this.#on('who', ({ session }) => this.#present(session));
     this.#on('ready', (agent) => this.#meet(agent));
     this.#on('fetch', ({ session }) => void this.#handOver(session));
-    this.#on('question', ({ poll, question }) => {
-      this.#channel.send('answer', { worker: this.#worker, poll, answer: replica.answer(question) });
-    });
+    this.#on('question', ({ poll, question }) => void this.#answer(poll, question));
     this.#on('caughtUp', ({ request }) => this.#requests.get(request)?.({ answers: [], complete: true }));
     this.#on('poll', ({ request, poll }) => this.#requests.get(request)?.(poll));
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
@@ -100,7 +98,7 @@ export class MessengerBroker implements Broker {
   async ask(question: Question): Promise<Poll> {
     const poll = await this.#ask((request) => this.#channel.send('ask', { worker: this.#worker, request, question }));
     if (poll !== undefined) return poll;
-    return { answers: this.#replica === undefined ? [] : [this.#replica.answer(question)], complete: false };
+    return { answers: this.#replica === undefined ? [] : [await this.#replica.answer(question)], complete: false };
   }
 
   /** Waits a moment for what is in flight, so that an orderly shutdown fails nobody. */
@@ -114,6 +112,11 @@ export class MessengerBroker implements Broker {
     for (const answer of this.#requests.values()) answer(undefined);
     this.#started?.reject(new SseError('ERR_SSE_STOPPED', 'this worker is going', { status: 503 }));
     this.#started = undefined;
+  }
+
+  async #answer(poll: number, question: Question): Promise<void> {
+    const answer = await this.#replica!.answer(question);
+    if (!this.#stopped) this.#channel.send('answer', { worker: this.#worker, poll, answer });
   }
 
   #on<A extends keyof ToWorkers>(action: A, listener: (data: ToWorkers[A]) => void): void {

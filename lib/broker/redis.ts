@@ -196,19 +196,21 @@ export class RedisBroker implements Broker {
   }
 
   async ask(question: Question, reach: Reach): Promise<Poll> {
-    const own = this.#serves ? [this.#replica!.answer(question)] : [];
+    const own = this.#serves ? this.#replica!.answer(question).then((answer) => [answer]) : Promise.resolve([]);
     const store = this.#store;
-    if (store === undefined) return { answers: own, complete: false };
+    if (store === undefined) return { answers: await own, complete: false };
     const number = ++this.#poll;
     const answers = new Map<string, unknown>();
     const host = reach === 'everywhere' ? '' : this.#host;
-    return new Promise((resolve) => {
+    const others = await new Promise<Poll>((resolve) => {
       let workers: string[] | undefined;
       const finish = (complete: boolean): void => {
         clearTimeout(timer);
         this.#polls.delete(number);
-        const others = [...answers].filter(([worker]) => worker !== this.#worker).map(([, answer]) => answer);
-        resolve({ answers: [...own, ...others], complete });
+        resolve({
+          answers: [...answers].filter(([worker]) => worker !== this.#worker).map(([, answer]) => answer),
+          complete,
+        });
       };
       const check = (): void => {
         if (workers?.every((worker) => worker === this.#worker || answers.has(worker)) === true) finish(true);
@@ -222,6 +224,7 @@ export class RedisBroker implements Broker {
       };
       poll().catch(() => finish(false));
     });
+    return { ...others, answers: [...(await own), ...others.answers] };
   }
 
   async stop(): Promise<void> {
@@ -304,7 +307,7 @@ export class RedisBroker implements Broker {
         if (toPlace(entry.id).term !== this.#place!.term) throw new Error('the order has begun anew');
         await this.#take(store, entry);
       }
-      for (const { fields } of found.questions ?? []) this.#answer(store, JSON.parse(fields.q!) as AskedQuestion);
+      for (const { fields } of found.questions ?? []) void this.#answer(store, JSON.parse(fields.q!) as AskedQuestion);
       for (const { fields } of found.inbox ?? []) this.#hear(JSON.parse(fields.a!) as GivenAnswer);
       for (const name of ['order', 'questions', 'inbox'] as const) {
         const id = found[name]?.at(-1)?.id;
@@ -336,7 +339,7 @@ export class RedisBroker implements Broker {
     const place = toPlace(id);
     await this.#advance(store, place);
     this.#place = place;
-    const { n: nonce = '', b: body, k, e: event, i: ownId, h: host = '', a, w } = fields;
+    const { n: nonce = '', b: body, k, e: event, i: ownId, h: host = '', a, c: confirm, w } = fields;
     const dot = nonce.lastIndexOf('.');
     const publisher = nonce.slice(0, dot);
     const number = Number(nonce.slice(dot + 1));
@@ -346,7 +349,7 @@ export class RedisBroker implements Broker {
     if (this.#recent.length > 2 * WITNESSED) this.#recent.splice(0, WITNESSED);
     if (body !== undefined && (host === '' || host === this.#host) && this.#isNew(publisher, number)) {
       const act = a === undefined ? undefined : (JSON.parse(a) as Act);
-      this.#replica!.deliver({ keys, body, event, id: ownId, nonce, act, position });
+      this.#replica!.deliver({ keys, body, event, id: ownId, nonce, act, confirm, position });
     } else {
       this.#replica!.arrive(position);
     }
@@ -508,10 +511,11 @@ export class RedisBroker implements Broker {
     this.#unsent = [...this.#outbox.after()];
   }
 
-  #answer(store: Store, { poll, from, host, question }: AskedQuestion): void {
+  async #answer(store: Store, { poll, from, host, question }: AskedQuestion): Promise<void> {
     if (from === this.#worker || (host !== '' && host !== this.#host)) return;
+    const answer = await this.#replica!.answer(question);
     // Whoever asks does without an answer that does not come.
-    store.answer(from, { poll, worker: this.#worker, answer: this.#replica!.answer(question) }).catch(() => undefined);
+    await store.answer(from, { poll, worker: this.#worker, answer }).catch(() => undefined);
   }
 
   #hear({ poll, worker, answer }: GivenAnswer): void {

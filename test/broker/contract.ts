@@ -87,6 +87,13 @@ export function contract(name: string, open: () => Promise<Range>, { members: co
       assert.equal(complete, true);
     });
 
+    it('asks everyone who took a message, and waits until it is there', async () => {
+      const members = await start();
+      const asked = members.at(-1)!.broker.ask({ took: 'name' }, 'everywhere');
+      await members[0]!.publish('x', { confirm: 'name' });
+      assert.deepEqual(await asked, { answers: members.map(() => 0), complete: true });
+    });
+
     it('has caught up when it says so', async () => {
       const members = await start();
       await Promise.all(Array.from({ length: 100 }, () => members[0]!.publish('x')));

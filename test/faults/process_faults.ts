@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Cluster } from '../support/cluster';
 import { eventually } from '../support/eventually';
 import type { ProcessFault } from './kinds';
+import { MasterLooks } from './master_looks';
 import type { Scene } from './scene';
 
 /** Breaks a process of Egg's on some host. */
@@ -11,14 +12,19 @@ export async function breakProcess(kind: ProcessFault, scene: Scene, random: () 
   else await breakWorker(kind, scene, random);
 }
 
+const looks = new WeakMap<Cluster, MasterLooks>();
+
 async function killAgent(scene: Scene, random: () => number): Promise<void> {
   const { hosts } = scene.deployment;
   const { cluster } = hosts.length === 1 ? hosts[0]! : hosts[Math.floor(random() * hosts.length)]!;
-  await eventually(() => !masterLooksSoon(cluster), "Egg's master has looked");
+  if (!looks.has(cluster)) looks.set(cluster, new MasterLooks(cluster));
+  const master = looks.get(cluster)!;
+  await eventually(() => master.mayKill, "Egg's master has found an agent");
   const pid = await cluster.agentPid();
   scene.breaks();
   await cluster.signal(pid, 'SIGKILL');
   if ((await cluster.agentPid()) === pid) scene.hadNoEffect(`agent ${pid} did not die`);
+  master.agentStarted();
   await scene.isServed();
 }
 
@@ -48,15 +54,6 @@ async function breakWorker(kind: 'workerKill' | 'workerStop', scene: Scene, rand
   // One that was killed meanwhile does not count as stopped.
   else if (cluster.wasKilled(pid)) await breakWorker(kind, scene, random);
   else scene.hadNoEffect(`worker ${pid} went on by itself: ${state}`);
-}
-
-/**
- * Egg's master looks every 10 s, a little late each time, whether there is an agent, and ends the app when there was
- * none three times in a row. Agents that are killed every few seconds must not be missing just then.
- */
-function masterLooksSoon(cluster: Cluster): boolean {
-  const sinceLook = (performance.now() - cluster.readyAt) % 10_000;
-  return sinceLook < 2_000 || sinceLook > 8_500;
 }
 
 /** The state of a process as the kernel tells it: `T` is stopped, `Z` and `X` are dead; empty when it is gone. */

@@ -8,6 +8,7 @@ import { Publisher } from '../../lib/bridge/publisher';
 import type { Broker } from '../../lib/broker';
 import { MemoryBroker } from '../../lib/broker/memory';
 import { REQUEST } from '../../lib/cause';
+import { Cors } from '../../lib/cors';
 import { checkOptions, type SseOptions } from '../../lib/options';
 import { Sse } from '../../lib/sse';
 
@@ -44,9 +45,12 @@ export async function startPlain(
   });
   await sse.start();
   const publisher = Publisher.of(sse, options.publisher);
+  const cors = Cors.of(options);
   const server = createServer((request, response) => {
-    if (publisher !== undefined && request.method === 'POST') void publisher.serve(request, response);
-    else if (!sse.endpoint.refuseMethod(request, response)) void sse.endpoint.serve(request, response);
+    if (publisher !== undefined && request.method === 'POST') {
+      cors?.apply(request, response);
+      void publisher.serve(request, response);
+    } else if (!sse.endpoint.answerMethod(request, response)) void sse.endpoint.serve(request, response);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -112,7 +112,7 @@ return { string.format('%.0f', term), seq, string.format('%.0f', now()) }
  *
  * KEYS order, meta, lost, latest, the publisher's newest number, fences. ARGV the publisher's name, the term it knows of,
  * ms that its number is kept, the most messages, their age in ms; then for each draft: number, keys as JSON, body, event,
- * id, host, act as JSON, fence as JSON, each '' for none.
+ * id, host, act as JSON, confirm, fence as JSON, each '' for none.
  * Returns 0, with nothing done, when that epoch is over: what the publisher sent before may be lost, and comes first.
  */
 export const APPEND = `${HEAD}${TRIM}
@@ -131,14 +131,14 @@ if term ~= tonumber(ARGV[2]) then return 0 end
 local last = tonumber(redis.call('GET', newest) or 0)
 local time = string.format('%.0f', now())
 local count = 0
-for i = 6, #ARGV, 8 do
+for i = 6, #ARGV, 9 do
   local number = tonumber(ARGV[i])
   if number > last then
     local entry = { 't', time, 'n', ARGV[1] .. '.' .. ARGV[i] }
     local keys = {}
-    if isNews(ARGV[i + 7]) then
+    if isNews(ARGV[i + 8]) then
       keys = cjson.decode(ARGV[i + 1])
-      for at, name in ipairs({ 'k', 'b', 'e', 'i', 'h', 'a' }) do
+      for at, name in ipairs({ 'k', 'b', 'e', 'i', 'h', 'a', 'c' }) do
         if at <= 2 or ARGV[i + at] ~= '' then
           entry[#entry + 1] = name
           entry[#entry + 1] = ARGV[i + at]

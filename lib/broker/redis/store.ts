@@ -119,6 +119,7 @@ export class Store {
       draft.id ?? '',
       hostOf(draft),
       draft.act === undefined ? '' : JSON.stringify(draft.act),
+      draft.confirm ?? '',
       draft.fence === undefined ? '' : JSON.stringify(draft.fence),
     ]);
     const done = await this.run(
