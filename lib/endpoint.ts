@@ -91,7 +91,8 @@ export class Endpoint {
     } catch (error) {
       if (!(error instanceof SseError)) throw error;
       if (isOver(response)) return;
-      // A browser never comes back after a 503; while a worker is going, another is near, whatever `overload` says.
+      // A browser never comes back by itself but after a 200; while a worker is going, another is near, whatever
+      // `overload` says.
       const comesBack = error.code === 'ERR_SSE_SHUTDOWN' || this.#options.overload === 'retry';
       if (comesBack && NO_ROOM.has(error.code)) this.#sendAway(request, response, error.code);
       else this.#refuse(request, response, error);

@@ -493,7 +493,7 @@ export class Log {
     const isLate = throttle.isHolding && (!more || reader.position >= liveFrom);
     if (isLate) leaving.push(...throttle.release(now, maxBytes));
     leaving.sort((a, b) => a.offset - b.offset);
-    const frames = leaving.map((entry, i) => this.#frameFor(entry, leaving.slice(i + 1), throttle, place));
+    const frames = leaving.map((entry, i) => this.#frameFor(entry, { leaving, i, throttle, place }));
     const isMoreDue = isLate && throttle.isDue(now);
     return { frames: join(frames), count: leaving.length, gaps, resumeAt, more: more || isMoreDue };
   }
@@ -501,13 +501,21 @@ export class Log {
   /** An entry's frame, with an id that never takes its client back, nor past what is held back from it. */
   #frameFor(
     entry: Entry,
-    next: readonly Entry[],
-    throttle: Throttle,
-    place: { term: number; seq: number } | undefined,
+    {
+      leaving,
+      i,
+      throttle,
+      place,
+    }: {
+      leaving: readonly Entry[];
+      i: number;
+      throttle: Throttle;
+      place: { term: number; seq: number } | undefined;
+    },
   ): Buffer {
     if (!entry.inOrder) return entry.frame;
     if (entry.offset <= throttle.given && place !== undefined) {
-      const late = [...throttle.held, ...next].sort((a, b) => a.offset - b.offset);
+      const late = [...throttle.held, ...leaving.slice(i + 1)].sort((a, b) => a.offset - b.offset);
       return this.#rename(entry, this.#cursorOf(place, late));
     }
     throttle.given = entry.offset;
