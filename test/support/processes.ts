@@ -21,12 +21,23 @@ export function descendantsOf(pid: number): Process[] {
   return found;
 }
 
-export function isAlive(pid: number): boolean {
+/** Whether a process lives; with `born`, that very one: on a busy machine pids come round within minutes. */
+export function isAlive(pid: number, born = ''): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    return born === '' || bornAt(pid) === born;
   } catch {
     return false;
+  }
+}
+
+/** When a process began, as its kernel tells it; empty where it does not, or when there is no such process. */
+export function bornAt(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  } catch {
+    return '';
   }
 }
 
