@@ -2,12 +2,17 @@ import type { Agent, IBoot } from 'egg';
 import { Arbiter } from './lib/bridge/arbiter';
 import type { ToArbiter, ToLeases } from './lib/bridge/host_lease';
 import { MessengerBridge } from './lib/bridge/messenger';
+import { RedisBridge } from './lib/bridge/redis';
+import { RedisLease } from './lib/bridge/redis_lease';
+import { SharedArbiter } from './lib/bridge/shared_arbiter';
 import { Sequencer } from './lib/broker/sequencer';
 import { AGENT } from './lib/cause';
 import { openChannel, pidOf, type ToAgent, type ToWorkers } from './lib/channel';
-import { distribute } from './lib/distribute';
+import { distribute, redisOf } from './lib/distribute';
 import { localAgents, sendLocally, type LocalAgent } from './lib/local';
-import { checkOptions } from './lib/options';
+import { checkOptions, type SseOptions } from './lib/options';
+import type { RedisConfig, RedisSettings } from './lib/redis';
+import { saysWhere } from './lib/redis_options';
 import { Sse } from './lib/sse';
 
 /** What Egg's messenger sends with; its types leave it out. */
@@ -20,7 +25,8 @@ export default class SseAgentBoot implements IBoot {
   readonly #agent: Agent;
   #local: LocalAgent | undefined;
   #messengerBridge: MessengerBridge | undefined;
-  #arbiter: Arbiter | undefined;
+  #redisBridge: RedisBridge | undefined;
+  #arbiter: Arbiter | SharedArbiter | undefined;
 
   constructor(agent: Agent) {
     this.#agent = agent;
@@ -61,18 +67,38 @@ export default class SseAgentBoot implements IBoot {
     });
     this.#messengerBridge = new MessengerBridge(messenger, agent.sse, agent.coreLogger);
     this.#messengerBridge.start(options.bridges.messenger);
-    this.#arbiter = new Arbiter(openChannel<ToLeases, ToArbiter>(messenger, send), agent.sse);
+    const { redis } = options.bridges;
+    if (redis !== undefined) {
+      this.#redisBridge = new RedisBridge(redisOfBridge(agent, options), redis, {
+        sse: agent.sse,
+        logger: agent.coreLogger,
+      });
+    }
+    const leases = openChannel<ToLeases, ToArbiter>(messenger, send);
+    this.#arbiter =
+      distributed === undefined
+        ? new Arbiter(leases, agent.sse)
+        : new SharedArbiter(leases, new RedisLease(distributed, { baseDir: agent.baseDir, logger: agent.coreLogger }));
   }
 
   async didLoad(): Promise<void> {
     await this.#agent.sse.start();
+    this.#redisBridge?.start();
     this.#arbiter?.start();
   }
 
   async beforeClose(): Promise<void> {
     if (localAgents.get(this.#agent.baseDir) === this.#local) localAgents.delete(this.#agent.baseDir);
     this.#messengerBridge?.stop();
-    this.#arbiter?.stop();
+    await Promise.all([this.#redisBridge?.stop(), this.#arbiter?.stop()]);
     await this.#agent.sse.stop();
   }
+}
+
+/** The Redis of the bridge: its own, or that of the order. */
+function redisOfBridge(agent: Agent, options: SseOptions): RedisSettings {
+  const { channels: _, patterns: __, ...own } = options.bridges.redis!;
+  return saysWhere(own)
+    ? redisOf(agent, own, 'config.sse.bridges.redis')
+    : redisOf(agent, options.redis as RedisConfig);
 }

@@ -42,7 +42,9 @@ export default class SseAppBoot implements IBoot {
       contextOf: contextsOf(app),
       logger: app.coreLogger,
     });
-    this.#lease = new HostLease(openChannel<ToArbiter, ToLeases>(app.messenger, send));
+    this.#lease = new HostLease(openChannel<ToArbiter, ToLeases>(app.messenger, send), {
+      isShared: options.redis !== false,
+    });
     setLease(app, this.#lease);
     inheritCause(app);
     // A worker that dies of an uncaughtException is cut off from the master first and then keeps its sockets for 30 s,

@@ -21,7 +21,13 @@ const sse: SseOptions = {
   /** Connections per worker. One costs about 10 kB and a file descriptor. */
   maxClients: 10_000,
 
-  /** What a client hears over `maxClients`: `refuse` = 503, `retry` = come back by yourself (a browser never returns after a 503). */
+  /**
+   * Connections of one user per host, over all of its workers; 0 = no limit. Over it the new one is refused: none that is
+   * open is ended. Who the user is says the app's authorizer; each connect then asks the other workers.
+   */
+  maxClientsPerUser: 0,
+
+  /** What a client hears over `maxClients` or `maxClientsPerUser`: `refuse` = 503, `retry` = come back by yourself (a browser never returns after a 503). */
   overload: 'refuse',
 
   /** Keys one connection may ask for. Each costs a place in a pool, and a step of every resume. */
@@ -50,6 +56,12 @@ const sse: SseOptions = {
   },
 
   /**
+   * What goes to each connection only so often, the newest last: `{ 'price:*': { interval: 1000, keep: 'latest' } }`, by key
+   * or by the beginning of keys; the longest that matches counts. `interval` in ms.
+   */
+  throttle: {},
+
+  /**
    * Bytes that may wait in the process for one client to read. A client that is further behind waits in the log, for
    * nothing. One message larger than this goes out alone.
    */
@@ -74,12 +86,22 @@ const sse: SseOptions = {
   groups: (name) => (name.includes('/') ? [name.slice(0, name.lastIndexOf('/'))] : []),
 
   /**
+   * Which pages of other origins may read the streams: `{ origins: ['https://app.example.com'], credentials: true }`; it
+   * takes the place of `Access-Control-Allow-Origin` in `headers`. `false`: what `headers` say.
+   */
+  cors: false,
+
+  /**
    * The Redis that carries messages to every host: `{ client: 'name' }` connects as that client of egg-redis or
    * @eggjs/redis does, anything else is options of ioredis: `{ host, port, … }`. `false`: messages stay on this host.
    * Redis keeps what is younger than `history.age`, and at most `maxMessages` of all keys, 100,000 unless said.
    */
   redis: false,
-  /** What publishes by itself what reaches the agent from elsewhere, once per host: `{ messenger: { action: key } }`. */
+
+  /**
+   * What publishes by itself what reaches the agent from elsewhere, once per host: `messenger: { action: key }`, and
+   * `redis: { client: 'name', channels: { news: true }, patterns: { 'room:*': true } }`.
+   */
   bridges: {},
 
   /** `POST {path}`, for services that are not Egg. Off until it has a secret; `false` is off as well. */

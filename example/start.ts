@@ -1,28 +1,9 @@
-import './ctrl_c';
-import { startCluster } from 'egg';
+import { startHost } from './cluster';
 import { freePort } from './free_port';
-
-// What `npm start` needs from the environment, so that nobody has to set it. Egg's processes inherit it.
-process.env.NODE_ENV = 'production';
-process.env.EGG_SERVER_ENV = 'prod';
-process.env.EGG_TYPESCRIPT = 'true';
-// The terminal is for the line below and for errors; the rest is in example/logs.
-process.env.EGG_MASTER_LOGGER_LEVEL ??= 'ERROR';
-process.env.EGG_AGENT_WORKER_LOGGER_LEVEL ??= 'ERROR';
-process.env.EGG_APP_WORKER_LOGGER_LEVEL ??= 'ERROR';
-// Spelled as egg-logger reads it.
-process.env.NODE_CONSOLE_LOGGRE_LEVEL ??= 'ERROR';
-// Egg's cluster tells of each worker that ends as it should by this alone.
-console.info = () => {};
 
 async function start(): Promise<void> {
   const port = await freePort(process.env.PORT ?? '7001');
-  startCluster(
-    { baseDir: __dirname, workers: 2, port, typescript: true, require: [require.resolve('./ctrl_c')] },
-    () => {
-      console.log(`egg-sse demo: open http://127.0.0.1:${port}/`);
-    },
-  );
+  startHost(port, () => console.log(`egg-sse demo: open http://127.0.0.1:${port}/`));
 }
 
 start().catch((error: Error) => {

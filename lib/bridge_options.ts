@@ -1,6 +1,7 @@
 import { check, integer, isObject, MAX_MS, oneOf, optional, wrong, type Check } from './check';
 import { SseError, show } from './error';
 import { encode } from './event';
+import { saysWhere } from './redis_options';
 
 /** Whom a bridge publishes to: those who hold a key, or all. */
 export interface SseTarget {
@@ -10,18 +11,34 @@ export interface SseTarget {
   all?: true;
 }
 
-/** Where the data of a messenger action goes. */
-export interface SseMessengerRoute extends SseTarget {
-  /** The name of what is published, unless the data brings one. */
+/** Where a bridge publishes what arrives. */
+export interface SseRoute extends SseTarget {
+  /** The name of what is published, unless it brings one. */
   event?: string;
   /** Left out: `host`, as of whatever the agent publishes. */
   reach?: 'host' | 'everywhere';
 }
 
+/**
+ * `config.sse.bridges.redis`: what others publish in Redis. Besides these two it says where that Redis is, as
+ * `config.sse.redis` does, which it is if nothing says so.
+ */
+export interface SseRedisBridge {
+  /** By the channel; `true` is the key of the channel's name, a string is another key. */
+  channels?: Readonly<Record<string, true | string | SseRoute>>;
+  /** By the pattern, as `PSUBSCRIBE` has it; `true` is the key of the name of the channel, not of the pattern. */
+  patterns?: Readonly<Record<string, true | string | SseRoute>>;
+  /** The name of a client of the app's; `true`: its only one. */
+  client?: string | true;
+  /** Options of ioredis. */
+  readonly [option: string]: unknown;
+}
+
 /** `config.sse.bridges`: what publishes by itself what reaches the agent from elsewhere. */
 export interface SseBridges {
   /** By the messenger's action; a string is the key. */
-  messenger?: Readonly<Record<string, string | SseMessengerRoute>>;
+  messenger?: Readonly<Record<string, string | SseRoute>>;
+  redis?: SseRedisBridge;
 }
 
 /** `config.sse.publisher`: `POST {path}`, for services that are not Egg. */
@@ -58,33 +75,78 @@ export function checkTarget(path: string, { key, all }: SseTarget): void {
   );
 }
 
-/** Checks `config.sse.bridges`, and returns a copy. Throws `SseError` `ERR_SSE_CONFIG`. */
-export function checkBridges(path: string, given: object): SseBridges {
-  const { messenger, ...others } = check(path, given, {
+/**
+ * Checks `config.sse.bridges`, and returns a copy; `hasRedis` says whether there is a `config.sse.redis`.
+ *
+ * Throws `SseError` `ERR_SSE_CONFIG`.
+ */
+export function checkBridges(path: string, given: object, hasRedis: boolean): SseBridges {
+  const { messenger, redis } = check(path, given, {
     messenger: optional((value) => (isObject(value) ? undefined : 'an object of actions and keys')),
+    redis: optional((value) => (isObject(value) ? undefined : '{ channels, patterns }')),
   }) as SseBridges;
-  if (messenger === undefined) return others;
-  const routes = Object.entries(messenger).map(([action, route]) => [action, checkRoute(path, action, route)] as const);
-  return { ...others, messenger: Object.fromEntries(routes) };
+  return {
+    ...(messenger !== undefined && { messenger: checkActions(`${path}.messenger`, messenger) }),
+    ...(redis !== undefined && { redis: checkRedisBridge(`${path}.redis`, redis, hasRedis) }),
+  };
 }
 
-function checkRoute(path: string, action: string, route: unknown): string | SseMessengerRoute {
-  const name = `${path}.messenger[${show(action)}]`;
-  if (action === '' || RESERVED_ACTION.test(action)) {
-    throw new SseError('ERR_SSE_CONFIG', `${name}: this action is not the app's; choose another name`);
+function checkActions(path: string, routes: object): NonNullable<SseBridges['messenger']> {
+  const checked = Object.entries(routes).map(([action, given]) => {
+    const name = `${path}[${show(action)}]`;
+    if (action === '' || RESERVED_ACTION.test(action)) {
+      throw new SseError('ERR_SSE_CONFIG', `${name}: this action is not the app's; choose another name`);
+    }
+    const route = checkRoute(name, given, 'a key, or { key | all, event?, reach? }');
+    if (typeof route !== 'string') checkTarget(name, route);
+    return [action, route] as const;
+  });
+  return Object.fromEntries(checked);
+}
+
+function checkRedisBridge(path: string, given: SseRedisBridge, hasRedis: boolean): SseRedisBridge {
+  const { channels, patterns, ...place } = given;
+  if (Object.keys({ ...channels, ...patterns }).length === 0 && isObject(channels ?? {}) && isObject(patterns ?? {})) {
+    throw new SseError('ERR_SSE_CONFIG', `${path} has no channels and no patterns; say { channels: { news: true } }`);
   }
+  if (!saysWhere(place) && (!hasRedis || Object.keys(place).length > 0)) {
+    throw new SseError(
+      'ERR_SSE_CONFIG',
+      `${path} does not say where Redis is${hasRedis ? ', but has other options of it' : ', and there is no config.sse.redis'}; add { client: 'name' } or { host, port }`,
+    );
+  }
+  return {
+    ...place,
+    ...(channels !== undefined && { channels: checkChannels(`${path}.channels`, channels) }),
+    ...(patterns !== undefined && { patterns: checkChannels(`${path}.patterns`, patterns) }),
+  };
+}
+
+function checkChannels(path: string, routes: unknown): NonNullable<SseRedisBridge['channels']> {
+  if (!isObject(routes)) throw wrong(path, routes, 'an object of channels and keys');
+  const checked = Object.entries(routes).map(([channel, given]) => {
+    const name = `${path}[${show(channel)}]`;
+    if (channel === '') throw new SseError('ERR_SSE_CONFIG', `${name} has no name; name the channel`);
+    if (given === true) return [channel, given] as const;
+    const route = checkRoute(name, given, 'true, a key, or { key | all, event?, reach? }');
+    // Without a key it is the channel's.
+    if (typeof route !== 'string') checkTarget(name, { key: route.all === true ? undefined : channel, ...route });
+    return [channel, route] as const;
+  });
+  return Object.fromEntries(checked);
+}
+
+function checkRoute(name: string, route: unknown, expected: string): string | SseRoute {
   if (typeof route === 'string' && route !== '') return route;
-  if (!isObject(route)) throw wrong(name, route, 'a key, or { key | all, event?, reach? }');
-  const known = check(name, route, {
+  if (!isObject(route)) throw wrong(name, route, expected);
+  return check(name, route, {
     ...TARGET_CHECKS,
     reach: optional((value) =>
       value === 'process'
         ? '"host" or "everywhere": it is published by the agent, which has no connections of its own'
         : oneOf('host', 'everywhere')(value),
     ),
-  }) as SseMessengerRoute;
-  checkTarget(name, known);
-  return known;
+  });
 }
 
 /** Checks `config.sse.publisher`, and returns a copy. Throws `SseError` `ERR_SSE_CONFIG`, which never shows a secret. */

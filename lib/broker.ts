@@ -1,6 +1,7 @@
 import type { Position } from './cursor';
 import type { Losses, Mail } from './log';
 import type { Reach } from './reach';
+import type { Ticket } from './seats';
 
 /**
  * What every process in reach is to do, in its place in the order. Plain JSON. It is no message: nobody hears it, and a
@@ -30,6 +31,8 @@ export interface Draft {
   readonly event?: string;
   /** What is to be done, instead of a message: it has no keys and no body then. */
   readonly act?: Act;
+  /** What its publisher will ask by who took it, if it will. */
+  readonly confirm?: string;
   readonly reach: Reach;
 }
 
@@ -72,13 +75,17 @@ export interface Replica {
   /** What it has of the present epoch after a place. */
   history(seq: number): History;
   /** Answers what some process asks of every process, in plain JSON. */
-  answer(question: Question): unknown;
+  answer(question: Question): Promise<unknown>;
 }
 
-/** What a process may ask of every process, in plain JSON: how many connections hold a key, or how many there are. */
-export interface Question {
-  readonly count: string;
-}
+/** What a process may ask of every process, in plain JSON. */
+export type Question =
+  /** How many connections hold a key. */
+  | { readonly count: string }
+  /** How many connections took a message, by its `confirm`; null: it has not arrived. */
+  | { readonly took: string }
+  /** How many streams a user has, those that are asked for by earlier tickets included. */
+  | { readonly seats: string; readonly ticket: Ticket };
 
 /** What they answered, and whether all of them did in time. */
 export interface Poll {
@@ -92,8 +99,8 @@ export interface Broker {
   start(replica: Replica): Promise<void>;
   /** Orders the draft and hands it on. Resolves with its place once ordered, not once clients have it. */
   publish(draft: Draft): Promise<Position>;
-  /** Resolves when the replica has all that was ordered before this call, or when that cannot be known in time. */
-  catchUp(): Promise<void>;
+  /** Resolves when the replica has all that was ordered before this call; false when that cannot be known in time. */
+  catchUp(): Promise<boolean>;
   /** Asks every process in reach, this one too; what does not answer in time is left out. */
   ask(question: Question, reach: Reach): Promise<Poll>;
   /** Stops delivering and frees connections. Safe to call twice. */

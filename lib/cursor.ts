@@ -10,20 +10,30 @@ export interface Position {
   readonly seq: number;
 }
 
+/** A place to come back to. */
+export interface Cursor extends Position {
+  /** Of throttled keys, the place from which on something was held back; undefined when nothing was. */
+  readonly heldFrom?: number;
+}
+
 const EPOCH_LENGTH = 8;
-const CURSOR = new RegExp(`^([0-9a-z]{${EPOCH_LENGTH}})-(0|[1-9][0-9]{0,15})$`);
+const CURSOR = new RegExp(`^([0-9a-z]{${EPOCH_LENGTH}})-(0|[1-9][0-9]{0,15})(?:-([1-9][0-9]{0,15}))?$`);
 
 /** A position as it stands in the `id` field: short and ASCII, so that sending it back costs no CORS preflight. */
-export function toCursor(position: Position): string {
-  return `${position.epoch}-${position.seq}`;
+export function toCursor({ epoch, seq, heldFrom }: Cursor): string {
+  return heldFrom === undefined ? `${epoch}-${seq}` : `${epoch}-${seq}-${heldFrom}`;
 }
 
 /** Reads what `toCursor` wrote; `undefined` for anything else. */
-export function parseCursor(text: string): Position | undefined {
+export function parseCursor(text: string): Cursor | undefined {
   const match = CURSOR.exec(text);
   if (match === null) return undefined;
+  const epoch = match[1]!;
   const seq = Number(match[2]);
-  return Number.isSafeInteger(seq) ? { epoch: match[1]!, seq } : undefined;
+  if (!Number.isSafeInteger(seq)) return undefined;
+  if (match[3] === undefined) return { epoch, seq };
+  const heldFrom = Number(match[3]);
+  return heldFrom <= seq ? { epoch, seq, heldFrom } : undefined;
 }
 
 /**

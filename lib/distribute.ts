@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { RedisBroker } from './broker/redis';
 import type { SseLogger } from './hub';
 import type { SseOptions } from './options';
-import { readRedisConfig, type EggRedisConfig } from './redis';
+import { readRedisConfig, type EggRedisConfig, type RedisConfig, type RedisSettings } from './redis';
 
 /** What of an Egg app or agent says which app it is, on which host. */
 interface EggProcess {
@@ -19,9 +19,8 @@ const READING_MS = 60_000;
 export function distribute(egg: EggProcess, options: SseOptions, serves: boolean): RedisBroker | undefined {
   const { redis, history, mailbox } = options;
   if (redis === false) return undefined;
-  const { maxMessages = MAX_MESSAGES, ...config } = redis;
-  const app = (egg as unknown as { config: { redis?: EggRedisConfig } }).config;
-  return new RedisBroker(readRedisConfig(config, { baseDir: egg.baseDir, redis: app.redis }), {
+  const { maxMessages = MAX_MESSAGES } = redis;
+  return new RedisBroker(redisOf(egg, redis), {
     app: egg.name,
     host: hostOf(egg),
     serves,
@@ -29,6 +28,17 @@ export function distribute(egg: EggProcess, options: SseOptions, serves: boolean
     mailbox: mailbox !== false && mailbox.keys.length > 0 ? mailbox : false,
     logger: egg.coreLogger,
   });
+}
+
+/** How to connect to the Redis that the option `path` says. */
+export function redisOf(
+  egg: Pick<EggProcess, 'baseDir'>,
+  redis: RedisConfig & { readonly maxMessages?: number },
+  path = 'config.sse.redis',
+): RedisSettings {
+  const { maxMessages: _, ...config } = redis;
+  const app = (egg as unknown as { config: { redis?: EggRedisConfig } }).config;
+  return readRedisConfig(config, { baseDir: egg.baseDir, redis: app.redis }, path);
 }
 
 /** A host, to Egg, is one master with its agent and workers: the same name in all of them, and after a restart. */

@@ -1,10 +1,13 @@
 import type { Authorizer } from './authorizer';
 import { isOn } from './bridge_options';
+import type { Broker } from './broker';
+import { Cors } from './cors';
 import { SseError } from './error';
 import { encodeOwn } from './event';
 import type { Hub } from './hub';
 import type { SseResponse } from './connection';
 import type { SseOptions } from './options';
+import type { Seat } from './seats';
 import { checkMethod, readRequest, type SseRequest } from './request';
 
 // RFC 9113, 8.2.2: fields of a connection, which HTTP/2 forbids.
@@ -20,28 +23,33 @@ const BODY_HEADERS = [
   'Last-Modified',
 ];
 
+// What may be otherwise soon.
+const NO_ROOM = new Set(['ERR_SSE_SHUTDOWN', 'ERR_SSE_OVERLOAD', 'ERR_SSE_USER_CLIENTS']);
+
 /** Answers requests for a stream, from the first byte on. */
 export class Endpoint {
   readonly #hub: Hub;
   readonly #options: SseOptions;
   readonly #authorizer: Authorizer;
-  readonly #catchUp: () => Promise<void>;
+  readonly #cors: Cors | undefined;
+  readonly #order: Pick<Broker, 'catchUp' | 'ask'>;
 
-  /** `catchUp` resolves when the hub has all that was ordered until now. */
-  constructor(hub: Hub, options: SseOptions, authorizer: Authorizer, catchUp: () => Promise<void>) {
+  constructor(hub: Hub, options: SseOptions, authorizer: Authorizer, order: Pick<Broker, 'catchUp' | 'ask'>) {
     this.#hub = hub;
     this.#options = options;
     this.#authorizer = authorizer;
-    this.#catchUp = catchUp;
+    this.#cors = Cors.of(options);
+    this.#order = order;
   }
 
-  /** Refuses, with 405, a method that opens no stream; says whether it did. */
-  refuseMethod(request: SseRequest, response: SseResponse): boolean {
+  /** Answers a method that opens no stream, a CORS preflight with 204 and any other with 405; says whether it did. */
+  answerMethod(request: SseRequest, response: SseResponse): boolean {
+    if (this.#cors?.answerPreflight(request, response) === true) return true;
     try {
       checkMethod(request.method);
       return false;
     } catch (error) {
-      this.#refuse(response, error as SseError);
+      this.#refuse(request, response, error as SseError);
       return true;
     }
   }
@@ -60,9 +68,9 @@ export class Endpoint {
         lastEventId,
       };
       // Its client may have heard of more, on another worker, than has arrived here, or have taken its mail there.
-      const isBehind =
+      const mayBeBehind =
         lastEventId === undefined ? this.#hub.hasMailbox(joining) : !this.#hub.knows(lastEventId, joining);
-      if (isBehind) await this.#catchUp();
+      const isBehind = mayBeBehind && !(await this.#order.catchUp()) && lastEventId !== undefined;
       // The client may have left meanwhile.
       if (isOver(response)) return;
       if (request.method === 'HEAD') {
@@ -70,25 +78,40 @@ export class Endpoint {
         response.end();
         return;
       }
-      if (this.#hub.draining) {
-        // Not a 503, whatever `overload` says: it would send browsers away for good, while another worker is near.
-        this.#sendAway(request, response, 'ERR_SSE_SHUTDOWN');
-        return;
+      this.#checkRoom();
+      const seat = await this.#seatFor(joining.user);
+      try {
+        if (isOver(response)) return;
+        // Once more: it takes a while to ask the others.
+        this.#checkRoom(seat);
+        this.#writeHead(request, response);
+        this.#hub.open(response, joining, isBehind);
+      } finally {
+        seat?.release();
       }
-      if (this.#hub.full) {
-        if (this.#options.overload === 'retry') {
-          this.#sendAway(request, response, 'ERR_SSE_OVERLOAD');
-          return;
-        }
-        const { maxClients } = this.#options;
-        throw overloaded('ERR_SSE_OVERLOAD', `this worker has all of its ${maxClients} streams open`);
-      }
-      this.#writeHead(request, response);
-      this.#hub.open(response, joining);
     } catch (error) {
       if (!(error instanceof SseError)) throw error;
       if (isOver(response)) return;
-      this.#refuse(response, error);
+      // A browser never comes back by itself but after a 200; while a worker is going, another is near, whatever
+      // `overload` says.
+      const comesBack = error.code === 'ERR_SSE_SHUTDOWN' || this.#options.overload === 'retry';
+      if (comesBack && NO_ROOM.has(error.code)) this.#sendAway(request, response, error.code);
+      else this.#refuse(request, response, error);
+    }
+  }
+
+  async #seatFor(user: string | undefined): Promise<Seat | undefined> {
+    if (user === undefined || this.#options.maxClientsPerUser === 0) return undefined;
+    return this.#hub.seats.take(user, (question) => this.#order.ask(question, 'host'));
+  }
+
+  /** Throws when no stream can be opened in this turn. */
+  #checkRoom(seat?: Seat): void {
+    const { maxClients, maxClientsPerUser } = this.#options;
+    if (this.#hub.draining) throw noRoom('ERR_SSE_SHUTDOWN', 'this worker is going');
+    if (this.#hub.full) throw noRoom('ERR_SSE_OVERLOAD', `this worker has all of its ${maxClients} streams open`);
+    if (seat?.isFree === false) {
+      throw noRoom('ERR_SSE_USER_CLIENTS', `this user has all of its ${maxClientsPerUser} streams open`, 429);
     }
   }
 
@@ -102,6 +125,7 @@ export class Endpoint {
       if (value === null) response.removeHeader(name);
       else response.setHeader(name, value);
     }
+    this.#cors?.apply(request, response);
     response.writeHead(200);
   }
 
@@ -113,7 +137,7 @@ export class Endpoint {
     this.#hub.emit('refuse', { status: 200, code });
   }
 
-  #refuse(response: SseResponse, { status, code, message, headers }: SseError): void {
+  #refuse(request: SseRequest, response: SseResponse, { status, code, message, headers }: SseError): void {
     const body = Buffer.from(JSON.stringify({ code, message }));
     forgetBody(response);
     for (const [name, value] of Object.entries(this.#options.headers)) {
@@ -121,11 +145,14 @@ export class Endpoint {
       if (name.toLowerCase() === 'access-control-allow-origin' && value !== null) response.setHeader(name, value);
     }
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+    this.#cors?.apply(request, response);
     response.setHeader('Content-Type', 'application/json; charset=utf-8');
     response.setHeader('Content-Length', body.length);
     response.setHeader('Cache-Control', 'no-store');
     if (status === 405) response.setHeader('Allow', isOn(this.#options.publisher) ? 'GET, HEAD, POST' : 'GET, HEAD');
-    if (status === 503) response.setHeader('Retry-After', Math.max(1, Math.ceil(spread(this.#options.retry) / 1_000)));
+    if (status === 503 || (status === 429 && !response.hasHeader('Retry-After'))) {
+      response.setHeader('Retry-After', Math.max(1, Math.ceil(spread(this.#options.retry) / 1_000)));
+    }
     response.writeHead(status);
     response.end(body);
     this.#hub.emit('refuse', { status, code });
@@ -145,8 +172,8 @@ function forgetBody(response: SseResponse): void {
   }
 }
 
-function overloaded(code: string, why: string): SseError {
-  return new SseError(code, `${why}; try again after Retry-After`, { status: 503 });
+function noRoom(code: string, why: string, status = 503): SseError {
+  return new SseError(code, `${why}; try again after Retry-After`, { status });
 }
 
 /** Between once and twice a time, so that those who were refused together do not come back together. */

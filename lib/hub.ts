@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import type { Admission } from './authorizer';
 import type { Act, History, Message, Question, Replica } from './broker';
+import { Confirmations } from './confirmations';
 import { Connection, type CloseReason, type SseResponse } from './connection';
 import { toCursor, type Position } from './cursor';
 import { bodyOf, encodeOwn, isFieldSafe, toFrame } from './event';
@@ -10,8 +11,10 @@ import { Log, type Entry, type Gap, type LogBounds, type Losses, type Mail, type
 import { mailboxesOf } from './mailbox';
 import type { SseOptions } from './options';
 import { Pump } from './pump';
+import { Seats } from './seats';
 import type { Takes } from './takes';
-import { ALL } from './target';
+import { ALL, user } from './target';
+import { Throttle, ThrottleRules, type ThrottledKeys } from './throttle';
 
 /** What happens in a worker. */
 export interface SseEvents {
@@ -56,12 +59,21 @@ export interface Joining extends Partial<Omit<Admission, 'keys'>> {
   readonly lastEventId?: string | undefined;
 }
 
+interface KeySet {
+  readonly keys: readonly string[];
+  readonly throttled: ThrottledKeys | undefined;
+  holders: number;
+}
+
 const NO_FRAME = Buffer.alloc(0);
 
 const NO_HISTORY: LogBounds = { age: 0, count: 0, bytes: 16 * 1024 * 1024 };
 
 // Node buffers this much before it says that a client is behind, whatever was asked.
 const NODE_BUFFER_BYTES = 16 * 1024;
+
+// How long a client that has heard more than this process waits for it to come there.
+const BEHIND_MS = 10_000;
 
 // What a stream that ends now should take, at most, of Egg's 5 s before a worker is killed.
 const DRAIN_MS = 3_000;
@@ -74,14 +86,18 @@ export class Hub implements Replica {
   readonly #options: SseOptions;
   readonly #logger: SseLogger;
   readonly log: Log;
+  /** How many streams each user may have. */
+  readonly seats: Seats;
   readonly #pump: Pump;
   readonly #events = new EventEmitter();
   readonly #connections = new Map<Connection, number>();
   readonly #pools = new Map<string, Set<Connection>>();
   /** Equal sets of keys are one array, so that their readers can share what they read. */
-  readonly #keySets = new Map<string, { keys: readonly string[]; holders: number }>();
-  /** Streams that were opened while the order was out of sight, by the id their client came with. */
-  readonly #unseated = new Map<Connection, string | undefined>();
+  readonly #keySets = new Map<string, KeySet>();
+  readonly #throttles: ThrottleRules;
+  /** Streams that were opened while the order was out of sight, with the id their client came with, and when. */
+  readonly #unseated = new Map<Connection, { readonly lastEventId: string | undefined; readonly since: number }>();
+  readonly #confirmations: Confirmations;
   #inSight = false;
   #onReauthorize: (connections: ReadonlySet<Connection>) => void = () => undefined;
   #takes: Pick<Takes, 'take' | 'tell'> | undefined;
@@ -103,11 +119,18 @@ export class Hub implements Replica {
             onTell: (key, cursor) => this.#takes?.tell(key, cursor),
           },
     );
+    this.#throttles = new ThrottleRules(options.throttle);
+    this.seats = new Seats(options.maxClientsPerUser, (id) => this.count(user(id)));
     this.#pump = new Pump(this.log, {
       maxBatchBytes: Math.max(1, options.maxUnsentBytes - NODE_BUFFER_BYTES),
       onGap: (gap) => this.emit('gap', gap),
+      onSettled: (through) => this.#confirmations.settle(through),
       onError: (error) => this.#logger.error(toError(error)),
     });
+    this.#confirmations = new Confirmations(
+      (keys) => this.#audienceOf(keys),
+      (connection) => this.#connections.has(connection),
+    );
     // Listeners are the app's: as many as it likes.
     this.#events.setMaxListeners(0);
   }
@@ -136,10 +159,10 @@ export class Hub implements Replica {
     if (!this.#connections.has(connection)) return;
     const { keys, user, groups } = admission;
     const before = connection.reader.keys;
-    const held = this.#holdKeys(heldBy(admission));
+    const { keys: held, throttled } = this.#holdKeys(heldBy(admission));
     for (const key of before) if (!held.includes(key)) this.#exit(key, connection);
     for (const key of held) this.#enter(key, connection);
-    this.log.rekey(connection.reader, held);
+    this.log.rekey(connection.reader, held, throttled);
     this.#releaseKeys(before);
     connection.grant(admission);
     connection.write(encodeOwn('grant', toGrant(keys, user, groups), {}), performance.now());
@@ -177,13 +200,15 @@ export class Hub implements Replica {
   /**
    * Takes a response whose head is out as an open stream: hello, what it missed, then live.
    *
-   * The caller has checked `full` and `draining` in this same turn.
+   * The caller has checked `full` and `draining` in this same turn. `isBehind`: its client may have heard more than this
+   * process has.
    */
-  open(response: SseResponse, joining: Joining): Connection {
+  open(response: SseResponse, joining: Joining, isBehind = false): Connection {
     const { keys, asked = keys, lastEventId, user, groups = [], data, expiresAt = Number.POSITIVE_INFINITY } = joining;
     const now = performance.now();
-    const held = this.#holdKeys(heldBy(joining));
-    const { reader, gaps } = this.#readerOf(held, lastEventId);
+    const { keys: held, throttled } = this.#holdKeys(heldBy(joining));
+    const throttle = throttled === undefined ? undefined : new Throttle(throttled);
+    const { reader, gaps } = this.#readerOf(held, { lastEventId, isBehind, throttle });
     const { retry, maxAge, stallTimeout, pingInterval } = this.#options;
     const connection = new Connection(response, this.#owner, {
       asked,
@@ -195,7 +220,7 @@ export class Hub implements Replica {
     connection.grant({ keys, user, data, expiresAt });
     this.#connections.set(connection, now);
     for (const key of held) this.#enter(key, connection);
-    if (!reader.seated) this.#unseated.set(connection, lastEventId);
+    if (!reader.seated) this.#unseated.set(connection, { lastEventId, since: now });
     const cursor = reader.seated ? this.log.cursorAt(reader) : undefined;
     // A client that drops before it has a place, or between hello and gap, must be where it was: it keeps its id.
     const unsettled = lastEventId !== undefined && (gaps.length > 0 || !reader.seated) && isFieldSafe(lastEventId);
@@ -206,34 +231,42 @@ export class Hub implements Replica {
     ];
     connection.write(Buffer.concat(frames), now);
     for (const gap of gaps) this.emit('gap', gap);
-    if (reader.position !== this.log.head) this.#pump.wake(connection);
+    if (reader.position !== this.log.head || throttle?.isHolding === true) this.#pump.wake(connection);
     this.emit('open', { keys, user, data, resumed: lastEventId !== undefined });
     return connection;
   }
 
-  #readerOf(held: readonly string[], lastEventId: string | undefined): { reader: Reader; gaps: readonly Gap[] } {
+  #readerOf(
+    held: readonly string[],
+    from: { lastEventId: string | undefined; isBehind: boolean; throttle: Throttle | undefined },
+  ): { reader: Reader; gaps: readonly Gap[] } {
     const { log } = this;
+    const { lastEventId, isBehind, throttle } = from;
     const isKnown = lastEventId === undefined ? log.place !== undefined : log.knows(lastEventId, held);
-    if (!isKnown && !this.#inSight) return { reader: log.readUnseated(held), gaps: [] };
-    if (lastEventId === undefined) return log.open(held);
-    return log.resume(lastEventId, held);
+    if (!isKnown && (isBehind || !this.#inSight)) return { reader: log.readUnseated(held, throttle), gaps: [] };
+    if (lastEventId === undefined) return log.open(held, throttle);
+    return log.resume(lastEventId, held, throttle);
   }
 
   get position(): Position | undefined {
     return this.log.place;
   }
 
+  /** Gives a stream that had none its place in the order. */
+  #seat(connection: Connection): void {
+    const { lastEventId } = this.#unseated.get(connection)!;
+    this.#unseated.delete(connection);
+    const gaps = this.log.seat(connection.reader, lastEventId);
+    const frames = toFrames(gaps, this.log.cursorAt(connection.reader));
+    if (frames.length > 0) connection.write(Buffer.concat(frames), performance.now());
+    for (const gap of gaps) this.emit('gap', gap);
+    this.#pump.wake(connection);
+  }
+
   follow(inSight: boolean): void {
     this.#inSight = inSight;
     if (!inSight) return;
-    const now = performance.now();
-    for (const [connection, lastEventId] of this.#unseated) {
-      const gaps = this.log.seat(connection.reader, lastEventId);
-      if (gaps.length > 0) connection.write(Buffer.concat(toFrames(gaps, this.log.cursorAt(connection.reader))), now);
-      for (const gap of gaps) this.emit('gap', gap);
-      this.#pump.wake(connection);
-    }
-    this.#unseated.clear();
+    for (const connection of this.#unseated.keys()) this.#seat(connection);
   }
 
   join(epoch: string, losses: Losses): void {
@@ -266,8 +299,10 @@ export class Hub implements Replica {
     };
   }
 
-  answer({ count }: Question): number {
-    return this.count(count);
+  async answer(question: Question): Promise<unknown> {
+    if ('took' in question) return this.#confirmations.count(question.took);
+    if ('seats' in question) return this.seats.answer(question.seats, question.ticket);
+    return this.count(question.count);
   }
 
   /** Whether a client's last event id says where it was. */
@@ -283,7 +318,7 @@ export class Hub implements Replica {
 
   /** Appends a message to the log, for the pump to write. Never throws. */
   deliver(message: Message): void {
-    const { keys, id, event, nonce, act, position, age } = message;
+    const { keys, id, event, nonce, act, confirm, position, age } = message;
     if (act?.do === 'take') {
       // Whoever has missed it is told what waits.
       if (position !== undefined) this.log.begin(position);
@@ -300,6 +335,7 @@ export class Hub implements Replica {
     }
     const frame = toFrame(message.body, id ?? cursorOf(message));
     this.log.append({ keys, frame, id, event, nonce, position, age });
+    if (confirm !== undefined) this.#confirmations.arrive(confirm, { offset: this.log.head, keys });
     for (const key of keys) {
       const pool = this.#pools.get(key);
       if (pool !== undefined) this.#pump.wakeAll(pool);
@@ -308,9 +344,13 @@ export class Hub implements Replica {
     this.emit('deliver', { keys, event, id: id ?? cursorOf(message), bytes: frame.length });
   }
 
+  #audienceOf(keys: readonly string[]): ReadonlySet<Connection> {
+    return new Set(keys.flatMap((key) => [...(this.#pools.get(key) ?? [])]));
+  }
+
   /** Does what all processes are to do. */
   #perform(act: Exclude<Act, { do: 'take' }>): void {
-    const connections = new Set(act.keys.flatMap((key) => [...(this.#pools.get(key) ?? [])]));
+    const connections = this.#audienceOf(act.keys);
     if (act.do === 'disconnect')
       for (const connection of connections) connection.close('disconnected', { text: act.reason });
     else this.#onReauthorize(connections);
@@ -377,6 +417,7 @@ export class Hub implements Replica {
     if (openedAt === undefined) return;
     this.#connections.delete(connection);
     this.#unseated.delete(connection);
+    this.#pump.forget(connection);
     for (const key of connection.reader.keys) this.#exit(key, connection);
     this.#releaseKeys(connection.reader.keys);
     const { keys, user, data } = connection;
@@ -396,12 +437,15 @@ export class Hub implements Replica {
     if (pool.size === 0) this.#pools.delete(key);
   }
 
-  #holdKeys(keys: readonly string[]): readonly string[] {
+  #holdKeys(keys: readonly string[]): KeySet {
     const signature = signatureOf(keys);
     let set = this.#keySets.get(signature);
-    if (set === undefined) this.#keySets.set(signature, (set = { keys, holders: 0 }));
+    if (set === undefined) {
+      set = { keys, throttled: this.#throttles.of(keys), holders: 0 };
+      this.#keySets.set(signature, set);
+    }
     set.holders++;
-    return set.keys;
+    return set;
   }
 
   #releaseKeys(keys: readonly string[]): void {
@@ -424,6 +468,11 @@ export class Hub implements Replica {
       }
     }
     this.log.expire();
+    if (!this.#inSight) return;
+    for (const [connection, { lastEventId, since }] of this.#unseated) {
+      const isThere = lastEventId !== undefined && this.log.knows(lastEventId, connection.reader.keys);
+      if (isThere || now - since > BEHIND_MS) this.#seat(connection);
+    }
   }
 }
 

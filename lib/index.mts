@@ -5,8 +5,8 @@ import type { SseConfig } from './options.js';
 import type { Sse } from './sse.js';
 
 /**
- * Makes an Egg schedule of a function that loads something: one worker of the host runs it, and all clients of the host
- * get the result whenever it has changed.
+ * Makes an Egg schedule of a function that loads something: one worker runs it, of the host or, with `config.sse.redis`,
+ * of all hosts, and all their clients get the result whenever it has changed.
  *
  * Throws `SseError` `ERR_SSE_CONFIG` for an option that is wrong, so that the app does not start.
  */
@@ -16,6 +16,7 @@ export type {
   Authorize,
   AuthorizeContext,
   CloseReason,
+  ConfirmedReceipt,
   Grant,
   Groups,
   PublishOptions,
@@ -24,17 +25,21 @@ export type {
   Sse,
   SseBridges,
   SseConfig,
+  SseCors,
   SseEvent,
   SseEvents,
   SseHistory,
   SseMessage,
-  SseMessengerRoute,
   SseOptions,
   SsePublisher,
+  SseRedisBridge,
+  SseRoute,
   SseSchedule,
   SseScheduleOptions,
   SseStats,
   SseTarget,
+  SseThrottle,
+  SseThrottles,
   Total,
 } from './index.js';
 

@@ -4,14 +4,15 @@ import type { SseConfig } from './options';
 import type { Sse } from './sse';
 
 /**
- * Makes an Egg schedule of a function that loads something: one worker of the host runs it, and all clients of the host
- * get the result whenever it has changed.
+ * Makes an Egg schedule of a function that loads something: one worker runs it, of the host or, with `config.sse.redis`,
+ * of all hosts, and all their clients get the result whenever it has changed.
  *
  * Throws `SseError` `ERR_SSE_CONFIG` for an option that is wrong, so that the app does not start.
  */
 export const sseSchedule = makeSchedule<Context>;
 export type { SseSchedule, SseScheduleOptions } from './bridge/schedule';
-export type { SseBridges, SseMessengerRoute, SsePublisher, SseTarget } from './bridge_options';
+export type { SseBridges, SsePublisher, SseRedisBridge, SseRoute, SseTarget } from './bridge_options';
+export type { SseCors } from './cors';
 export { SseError } from './error';
 export { anonymous, authenticated, group, user } from './target';
 export type { Authorize, AuthorizeContext, Grant, Groups } from './authorizer';
@@ -20,7 +21,8 @@ export type { SseEvents, SseStats } from './hub';
 export type { CloseReason } from './connection';
 export type { SseConfig, SseHistory, SseOptions } from './options';
 export type { Reach } from './reach';
-export type { PublishOptions, Receipt, Sse, Total } from './sse';
+export type { SseThrottle, SseThrottles } from './throttle';
+export type { ConfirmedReceipt, PublishOptions, Receipt, Sse, Total } from './sse';
 
 declare module './authorizer' {
   interface AuthorizeContext extends Context {}

@@ -3,7 +3,8 @@ import { Chain, type Link } from './chain';
 import { parseCursor, parseMailCursor, toCursor, toMailCursor, type Position } from './cursor';
 import { bodyOf, toFrame } from './event';
 import { mailboxesOf, type SseMailbox } from './mailbox';
-import { Tail, type Loss, type LossReason } from './tail';
+import { furthest, Tail, type Loss, type LossReason } from './tail';
+import { Throttle, type ThrottledKeys } from './throttle';
 
 /** A message in the log: its frame, encoded once, and where it stands. */
 export interface Entry extends Link<Entry> {
@@ -93,6 +94,10 @@ export interface Reader {
   liveFrom: number;
   /** False as long as their place in the order cannot be told: only what has no place in it is theirs. */
   seated: boolean;
+  /** The offset after which they began to read. */
+  from: number;
+  /** By key, the same for those that they did not hold from the start. */
+  starts: Map<string, number> | undefined;
   /** By key, the offset from which on it is theirs, for those that they did not hold before; undefined once past it. */
   since: Map<string, number> | undefined;
   /** By key, the offset up to which they were told what is lost; undefined once they are past all of it. */
@@ -101,6 +106,8 @@ export interface Reader {
   mail: Map<string, number> | undefined;
   /** Where they are with everything but mail from before they came; undefined once past it. */
   floor: { readonly offset: number; readonly cursor: string } | undefined;
+  /** Holds back what comes too often; undefined when none of their keys is throttled. */
+  throttle: Throttle | undefined;
 }
 
 /** Messages that were not kept. */
@@ -126,6 +133,16 @@ export interface LogBounds {
   readonly age: number;
   readonly count: number;
   readonly bytes: number;
+}
+
+/** Where a client was. */
+interface ClientPlace {
+  readonly term: number;
+  readonly seq: number;
+  /** From which place on something of a throttled key may have been held back. */
+  readonly heldFrom: number | undefined;
+  /** The entry whose own id it came with. */
+  readonly entry?: Entry;
 }
 
 const NOTHING: Batch = { frames: undefined, count: 0, gaps: [], resumeAt: undefined, more: false };
@@ -182,6 +199,8 @@ export class Log {
   #shared:
     | { keys: readonly string[]; from: number; head: number; maxBytes: number; to: number; batch: Batch }
     | undefined;
+  /** The last frame that got another id than its own: readers at the same place share its buffer. */
+  #renamed: { readonly entry: Entry; readonly id: string; readonly frame: Buffer } | undefined;
 
   constructor(bounds: LogBounds, now: () => number = () => performance.now(), post?: Post) {
     this.#bounds = bounds;
@@ -298,25 +317,16 @@ export class Log {
   }
 
   /** A reader of what comes from now on. */
-  readFromHead(keys: readonly string[]): Reader {
-    return {
-      keys,
-      position: this.#head,
-      liveFrom: this.#head,
-      seated: true,
-      since: undefined,
-      told: undefined,
-      mail: undefined,
-      floor: undefined,
-    };
+  readFromHead(keys: readonly string[], throttle?: Throttle): Reader {
+    return this.#readFrom(this.#head, keys, throttle);
   }
 
   /**
    * A reader of the mail that waits for its keys, then of what comes from now on; with the gaps that it must be told of
    * first: of mail that was lost before anyone took it. Such a gap is told once.
    */
-  open(keys: readonly string[]): { reader: Reader; gaps: readonly Gap[] } {
-    const reader = this.readFromHead(keys);
+  open(keys: readonly string[], throttle?: Throttle): { reader: Reader; gaps: readonly Gap[] } {
+    const reader = this.readFromHead(keys, throttle);
     const gaps = new Map<Gap['reason'], string[]>();
     for (const key of keys) {
       const lost = this.#lostMail.get(key);
@@ -330,7 +340,7 @@ export class Log {
 
   /** Hears that a message was taken from a mailbox, here or elsewhere. */
   take(key: string, cursor: string): void {
-    const { term, seq } = this.#placeAt(cursor) ?? { term: 0, seq: 0 };
+    const { term, seq } = this.#placeNamed(cursor) ?? { term: 0, seq: 0 };
     const tail = this.#tails.get(key);
     const entry = tail?.at(tail.indexAfterPlace(term, seq - 1));
     if (entry?.term === term && entry.seq === seq && entry.inOrder) this.#unwait(entry, key);
@@ -340,7 +350,7 @@ export class Log {
 
   /** Hears that someone was told of what a mailbox has lost, up to a place: what still waits here of it comes too late. */
   tell(key: string, cursor: string): void {
-    const place = this.#placeAt(cursor);
+    const place = this.#placeNamed(cursor);
     const lost = this.#lostMail.get(key);
     if (place === undefined) return;
     if (lost !== undefined && !isAfter(lost, place)) this.#lostMail.delete(key);
@@ -390,19 +400,21 @@ export class Log {
    *
    * A cursor of an earlier epoch reads all that is kept of this one: its client has seen none of it. An id that nobody
    * knows reads from now on, since what its client has seen cannot be told.
+   *
+   * Of a throttled key it reads the newest message only, and is told of no gap as long as there is one.
    */
-  resume(lastEventId: string, keys: readonly string[]): { reader: Reader; gaps: readonly Gap[] } {
+  resume(lastEventId: string, keys: readonly string[], throttle?: Throttle): { reader: Reader; gaps: readonly Gap[] } {
     const { cursor, mail } = parseMailCursor(lastEventId) ?? { cursor: lastEventId, mail: undefined };
     const place = this.#placeOf(cursor, keys);
     if (place === undefined) {
       const known = parseCursor(cursor);
       if (known === undefined || known.epoch === this.#epoch) {
-        return { reader: this.open(keys).reader, gaps: [{ reason: 'unknown', keys }] };
+        return { reader: this.open(keys, throttle).reader, gaps: [{ reason: 'unknown', keys }] };
       }
     }
     const { term, seq } = place ?? { term: this.#term, seq: 0 };
     // Where it was with its mail, if it had not come to the end of that.
-    const mailPlace = place === undefined || mail === undefined ? undefined : this.#placeAt(toCursor(mail));
+    const mailPlace = place === undefined || mail === undefined ? undefined : this.#placeNamed(toCursor(mail));
     const gaps = new Map<Gap['reason'], string[]>();
     const told = new Map<string, number>();
     let position = this.#head;
@@ -411,9 +423,11 @@ export class Log {
       if (place === undefined) {
         note(gaps, 'restarted', key);
       } else {
-        const after = (tail?.isMailbox === true && mailPlace) || place;
+        const isHeld = throttle?.throttles(key) === true && place.entry === undefined;
+        const seen = isHeld && place.heldFrom !== undefined ? { term, seq: place.heldFrom - 1 } : place;
+        const after = (tail?.isMailbox === true && mailPlace) || seen;
         const loss = this.#newestLoss(key, keys, (lost, inOrder) => inOrder && isAfter(lost, after));
-        if (loss !== undefined) note(gaps, loss.reason, key);
+        if (loss !== undefined && !this.#isMadeUpFor(key, loss, throttle)) note(gaps, loss.reason, key);
       }
       // All that is lost now was just told, or lies before the reader's place.
       const lost = this.#newestLoss(key, keys, () => true);
@@ -421,7 +435,8 @@ export class Log {
       const first = tail?.at(tail.indexAfterPlace(term, seq));
       if (first !== undefined) position = Math.min(position, first.offset - 1);
     }
-    const reader: Reader = { ...this.readFromHead(keys), position, told };
+    throttle?.resume(place === undefined ? [] : this.#heldAt(place, keys, throttle));
+    const reader: Reader = { ...this.#readFrom(position, keys, throttle), told };
     if (place !== undefined) this.#takeSeen(place, keys);
     if (mailPlace !== undefined) {
       this.#takeSeen(mailPlace, keys);
@@ -434,30 +449,43 @@ export class Log {
    * A reader whose place cannot be told yet: the order is out of sight, and its client may have heard of more elsewhere.
    * It reads only what has no place in the order, until it is seated.
    */
-  readUnseated(keys: readonly string[]): Reader {
-    return { ...this.readFromHead(keys), seated: false };
+  readUnseated(keys: readonly string[], throttle?: Throttle): Reader {
+    return { ...this.readFromHead(keys, throttle), seated: false };
   }
 
   /** Seats a reader after its client's last event id; returns the gaps that it must be told of first. */
   seat(reader: Reader, lastEventId: string | undefined): readonly Gap[] {
-    const { keys, position: liveFrom } = reader;
+    const { keys, position: liveFrom, throttle } = reader;
     if (lastEventId === undefined) {
       // What was published since it came is among what came just now, nobody knows from where on.
-      const { reader: opened } = this.open(keys);
+      const { reader: opened } = this.open(keys, throttle);
       Object.assign(reader, opened, { liveFrom });
       return [{ reason: 'unknown', keys }];
     }
-    const { reader: seated, gaps } = this.resume(lastEventId, keys);
+    const { reader: seated, gaps } = this.resume(lastEventId, keys, throttle);
     Object.assign(reader, seated, { liveFrom });
     return gaps;
   }
 
   /** Gives a reader other keys: those that are new to it, from now on, with the mail that waits for them. */
-  rekey(reader: Reader, keys: readonly string[]): void {
+  rekey(reader: Reader, keys: readonly string[], throttled?: ThrottledKeys): void {
     const since = new Map(reader.since);
+    const starts = new Map(reader.starts);
     const added = keys.filter((key) => !reader.keys.includes(key));
-    for (const key of added) since.set(key, this.#head);
+    for (const key of added) {
+      since.set(key, this.#head);
+      starts.set(key, this.#head);
+    }
     reader.keys = keys;
+    if (throttled === undefined) {
+      reader.throttle = undefined;
+    } else if (reader.throttle === undefined) {
+      reader.throttle = new Throttle(throttled);
+      reader.throttle.given = reader.position;
+    } else {
+      reader.throttle.rekey(throttled);
+    }
+    reader.starts = starts.size > 0 ? starts : undefined;
     reader.since = since.size > 0 ? since : undefined;
     if (reader.seated) this.#addMail(reader, added);
   }
@@ -501,15 +529,38 @@ export class Log {
     const offset = ++this.#head;
     for (const [key, { seq, reason }] of news) {
       const tail = this.#tails.get(key) ?? this.#rememberKey(key);
-      tail.lost = tail.lostInOrder = { offset, term, seq, reason };
+      tail.lost = { offset, term, seq, reason };
+      tail.lostInOrder = furthest(tail.lostInOrder, tail.lost);
     }
     if (others !== undefined && isNews(others)) {
-      this.#forgotten.lost = this.#forgotten.lostInOrder = { offset, term, ...others };
+      const lost = { offset, term, ...others };
+      this.#forgotten = { lost, lostInOrder: furthest(this.#forgotten.lostInOrder, lost) };
     }
   }
 
   /** The cursor of a reader's place: resuming from it reads on exactly there. */
   cursorAt(reader: Reader): string | undefined {
+    const place = this.#placeAt(reader);
+    const { throttle, floor } = reader;
+    if (place === undefined) return undefined;
+    if (floor !== undefined && place.offset <= floor.offset) {
+      return toMailCursor(floor.cursor, this.#cursorOf(place, []));
+    }
+    if (throttle === undefined) return this.#cursorOf(place, []);
+    // From now on its client has an id as new as that.
+    throttle.given = Math.max(throttle.given, reader.position);
+    return this.#cursorOf(place, throttle.held);
+  }
+
+  /** The cursor of a place, for a client from whom some entries are held back. Oldest first. */
+  #cursorOf({ term, seq }: { term: number; seq: number }, held: readonly Entry[]): string {
+    const epoch = this.#epochOf(term);
+    const oldest = held.find((entry) => entry.inOrder && entry.term === term && entry.seq <= seq);
+    return oldest === undefined ? toCursor({ epoch, seq }) : toCursor({ epoch, seq, heldFrom: oldest.seq });
+  }
+
+  /** Where a reader is in the order, and the offset of what comes next. */
+  #placeAt(reader: Reader): { term: number; seq: number; offset: number } | undefined {
     let first: Entry | undefined;
     for (const key of reader.keys) {
       const tail = this.#tails.get(key);
@@ -522,10 +573,9 @@ export class Log {
         break;
       }
     }
-    if (first === undefined) return this.cursor;
-    const cursor = toCursor({ epoch: this.#epochOf(first.term), seq: first.seq - 1 });
-    const { floor } = reader;
-    return floor !== undefined && first.offset <= floor.offset ? toMailCursor(floor.cursor, cursor) : cursor;
+    if (first !== undefined) return { term: first.term, seq: first.seq - 1, offset: first.offset };
+    const offset = Number.POSITIVE_INFINITY;
+    return this.#epoch === '' ? undefined : { term: this.#term, seq: this.#seq, offset };
   }
 
   /**
@@ -534,7 +584,7 @@ export class Log {
    * What is lost in between comes as gaps, each told once.
    */
   read(reader: Reader, maxBytes: number): Batch {
-    if (reader.position === this.#head) return NOTHING;
+    if (reader.position === this.#head && reader.throttle === undefined) return NOTHING;
     const shared = this.#shared;
     if (
       shared !== undefined &&
@@ -553,7 +603,25 @@ export class Log {
     return this.#readAnew(reader, maxBytes);
   }
 
+  #readFrom(position: number, keys: readonly string[], throttle: Throttle | undefined): Reader {
+    if (throttle !== undefined) throttle.given = position;
+    return {
+      keys,
+      position,
+      liveFrom: this.#head,
+      seated: true,
+      from: position,
+      starts: undefined,
+      since: undefined,
+      told: undefined,
+      mail: undefined,
+      floor: undefined,
+      throttle,
+    };
+  }
+
   #readAnew(reader: Reader, maxBytes: number): Batch {
+    if (reader.throttle !== undefined) return this.#readThrottled(reader, reader.throttle, maxBytes);
     const { keys, position: from, liveFrom } = reader;
     const gaps = reader.seated ? this.#gapsOf(reader) : NOTHING.gaps;
     const resumeAt = gaps.length === 0 ? undefined : this.cursorAt(reader);
@@ -562,17 +630,109 @@ export class Log {
     const isShareable = gaps.length === 0 && reader.seated && reader.since === undefined && from >= liveFrom;
     const { floor } = reader;
     if (!more) reader.told = reader.since = reader.mail = reader.floor = undefined;
-    const frames =
-      entries.length === 0
-        ? undefined
-        : entries.length === 1
-          ? this.#frameOf(entries[0]!, floor)
-          : Buffer.concat(entries.map((entry) => this.#frameOf(entry, floor)));
+    const frames = join(entries.map((entry) => this.#frameOf(entry, floor)));
     const batch: Batch = { frames, count: entries.length, gaps, resumeAt, more };
     if (isShareable) {
       this.#shared = { keys, from, head: this.#head, maxBytes, to: reader.position, batch };
     }
     return batch;
+  }
+
+  #readThrottled(reader: Reader, throttle: Throttle, maxBytes: number): Batch {
+    const { liveFrom, since } = reader;
+    const now = this.#now();
+    const gaps = reader.seated ? this.#gapsOf(reader) : NOTHING.gaps;
+    const resumeAt = gaps.length === 0 ? undefined : this.cursorAt(reader);
+    // Where its client is, as far as it knows: what was held back goes out under that.
+    const place = throttle.isHolding ? this.#placeAt(reader) : undefined;
+    const { entries, more } = this.#merge(reader, maxBytes);
+    const { floor } = reader;
+    // Mail waits for as long as it has to: it is not throttled.
+    const mail = floor === undefined ? [] : entries.filter(({ offset }) => offset <= floor.offset);
+    const leaving: Entry[] = [];
+    for (const entry of entries.slice(mail.length)) {
+      leaving.push(...throttle.take(entry, { isLive: entry.offset > liveFrom, since, now }));
+    }
+    reader.position = more ? entries.at(-1)!.offset : this.#head;
+    if (!more) reader.told = reader.since = reader.mail = reader.floor = undefined;
+    const isLate = throttle.isHolding && reader.floor === undefined && (!more || reader.position >= liveFrom);
+    if (isLate) leaving.push(...throttle.release(now, maxBytes));
+    leaving.sort((a, b) => a.offset - b.offset);
+    const frames = [
+      ...mail.map((entry) => this.#frameOf(entry, floor)),
+      ...leaving.map((entry, i) => this.#frameFor(entry, { leaving, i, throttle, place })),
+    ];
+    const isMoreDue = isLate && throttle.isDue(now);
+    return { frames: join(frames), count: frames.length, gaps, resumeAt, more: more || isMoreDue };
+  }
+
+  /** An entry's frame, with an id that never takes its client back, nor past what is held back from it. */
+  #frameFor(
+    entry: Entry,
+    {
+      leaving,
+      i,
+      throttle,
+      place,
+    }: {
+      leaving: readonly Entry[];
+      i: number;
+      throttle: Throttle;
+      place: { term: number; seq: number } | undefined;
+    },
+  ): Buffer {
+    if (!entry.inOrder) return entry.frame;
+    if (entry.offset <= throttle.given && place !== undefined) {
+      const late = [...throttle.held, ...leaving.slice(i + 1)].sort((a, b) => a.offset - b.offset);
+      return this.#rename(entry, this.#cursorOf(place, late));
+    }
+    throttle.given = entry.offset;
+    // The publisher's own id goes out as given: whoever comes back with it gets the newest of all throttled keys.
+    if (entry.id !== undefined || !throttle.isHolding) return entry.frame;
+    return this.#rename(entry, this.#cursorOf(entry, throttle.held));
+  }
+
+  #rename(entry: Entry, id: string): Buffer {
+    const ownId = entry.id ?? this.#cursorOf(entry, []);
+    if (id === ownId) return entry.frame;
+    if (this.#renamed?.entry !== entry || this.#renamed.id !== id) {
+      this.#renamed = { entry, id, frame: toFrame(bodyOf(entry.frame, ownId), id) };
+    }
+    return this.#renamed.frame;
+  }
+
+  /** What may have been held back from a client of some keys who comes back to a place, oldest first. */
+  #heldAt({ term, seq, heldFrom, entry: own }: ClientPlace, keys: readonly string[], throttle: Throttle): Entry[] {
+    if (heldFrom === undefined) return [];
+    const held = new Set<Entry>();
+    // What the client has for sure; nothing older of its keys is to come after it.
+    const seen: Entry[] = [];
+    for (const key of keys) {
+      const tail = throttle.throttles(key) ? this.#tails.get(key) : undefined;
+      if (tail === undefined) continue;
+      let index = tail.indexAfterPlace(term, seq) - 1;
+      // Without a place in the order it is live only.
+      while (tail.at(index)?.inOrder === false) index--;
+      const newest = tail.at(index);
+      if (index < 0 || newest === undefined || newest.term !== term || newest.seq < heldFrom) continue;
+      if (newest === own || throttle.isWhole(newest)) seen.push(newest);
+      else held.add(newest);
+    }
+    const isOver = (entry: Entry): boolean =>
+      seen.some(
+        ({ offset, keys: those }) =>
+          offset > entry.offset && those.some((key) => throttle.throttles(key) && entry.keys.includes(key)),
+      );
+    return [...held].filter((entry) => !isOver(entry)).sort((a, b) => a.offset - b.offset);
+  }
+
+  /** Whether a loss of a throttled key is none: a newer message of it is kept. */
+  #isMadeUpFor(key: string, loss: Loss, throttle: Throttle | undefined): boolean {
+    const tail = throttle?.throttles(key) === true ? this.#tails.get(key) : undefined;
+    if (tail === undefined) return false;
+    let index = tail.length - 1;
+    while (tail.at(index)?.inOrder === false) index--;
+    return index >= 0 && isAfter(tail.at(index)!, loss);
   }
 
   #gapsOf(reader: Reader): readonly Gap[] {
@@ -584,7 +744,7 @@ export class Log {
         reader.keys,
         ({ offset }, inOrder) => offset > known && (inOrder || offset > reader.liveFrom),
       );
-      if (loss === undefined) continue;
+      if (loss === undefined || this.#isMadeUpFor(key, loss, reader.throttle)) continue;
       note(gaps, loss.reason, key);
       reader.told ??= new Map();
       reader.told.set(key, loss.offset);
@@ -796,22 +956,23 @@ export class Log {
     return this.#bounds.count + (tail.isMailbox ? this.#post!.mailbox.count : 0);
   }
 
-  #placeAt(cursor: string): { term: number; seq: number } | undefined {
+  #placeNamed(cursor: string): { term: number; seq: number } | undefined {
     const position = parseCursor(cursor);
     const term = position === undefined ? undefined : this.#terms.get(position.epoch)?.term;
     return term === undefined ? undefined : { term, seq: position!.seq };
   }
 
-  #placeOf(lastEventId: string, keys: readonly string[]): { term: number; seq: number } | undefined {
+  #placeOf(lastEventId: string, keys: readonly string[]): ClientPlace | undefined {
     const given = this.#ids.get(lastEventId.trim());
     // An id given twice means the older: its client gets some messages again, rather than never.
     const entry = given?.find((candidate) => candidate.keys.some((key) => keys.includes(key)));
-    if (entry !== undefined) return entry;
+    // An id of the publisher's does not say what was held back: all may have been.
+    if (entry !== undefined) return { term: entry.term, seq: entry.seq, heldFrom: 0, entry };
     const position = parseCursor(lastEventId);
     if (position === undefined) return undefined;
     const term = this.#terms.get(position.epoch)?.term;
     if (term === undefined || (term === this.#term && position.seq > this.#seq)) return undefined;
-    return { term, seq: position.seq };
+    return { term, seq: position.seq, heldFrom: position.heldFrom };
   }
 
   #tailFor(key: string): Tail {
@@ -840,6 +1001,7 @@ export class Log {
   /** An empty tail, for what it lost. */
   #rememberKey(key: string): Tail {
     const tail = this.#newTail(key);
+    tail.lostInOrder = this.#forgotten.lostInOrder;
     this.#tails.set(key, tail);
     this.#rememberEmpty(tail);
     return tail;
@@ -944,7 +1106,7 @@ export class Log {
     this.#tails.delete(first!.key);
     this.#forgotten = {
       lost: newer(this.#forgotten.lost, first!.lost),
-      lostInOrder: newer(this.#forgotten.lostInOrder, first!.lostInOrder),
+      lostInOrder: furthest(this.#forgotten.lostInOrder, first!.lostInOrder),
     };
   }
 
@@ -952,6 +1114,18 @@ export class Log {
     for (const [epoch, its] of this.#terms) if (its.term === term) return epoch;
     return this.#epoch;
   }
+}
+
+/** Whether a reader was given a message that is theirs. */
+export function hasTaken(
+  { position, throttle }: Reader,
+  message: { readonly offset: number; readonly keys: readonly string[] },
+): boolean {
+  return position >= message.offset && throttle?.hasSent(message) !== false;
+}
+
+function join(frames: readonly Buffer[]): Buffer | undefined {
+  return frames.length > 1 ? Buffer.concat(frames) : frames[0];
 }
 
 function cost(entry: Entry): number {

@@ -1,26 +1,32 @@
 import type { Groups } from './authorizer';
 import { checkBridges, checkPublisher, type SseBridges, type SsePublisher } from './bridge_options';
 import { check, integer, isObject, MAX_MS, wrong, type Check } from './check';
+import { checkCors, isCors, type SseCors } from './cors';
 import { show } from './error';
 import { checkMailbox, type SseMailbox } from './mailbox';
 import type { RedisConfig } from './redis';
+import { checkRedis } from './redis_options';
+import { checkThrottles, type SseThrottles } from './throttle';
 
 /** `config.sse`. Defaults, units and reasons stand in `config/config.default.ts`. */
 export interface SseOptions {
   path: string;
   headers: Record<string, string | null>;
   maxClients: number;
+  maxClientsPerUser: number;
   overload: 'refuse' | 'retry';
   maxKeys: number;
   maxKeyLength: number;
   pingInterval: number;
   retry: number;
   history: SseHistory | false;
+  throttle: SseThrottles;
   maxUnsentBytes: number;
   stallTimeout: number;
   maxAge: number;
   authorizeTimeout: number;
   groups: Groups;
+  cors: SseCors | false;
   redis: (RedisConfig & { readonly maxMessages?: number }) | false;
   bridges: SseBridges;
   publisher: SsePublisher | false;
@@ -55,19 +61,22 @@ const CHECKS: { [name in keyof SseOptions]: Check } = {
       : 'a path that begins with "/", without ? and #',
   headers: checkHeaders,
   maxClients: integer(1, 2 ** 31, 'connections per worker'),
+  maxClientsPerUser: integer(0, 2 ** 31, 'connections per host (0 = no limit)'),
   overload: (value) => (value === 'refuse' || value === 'retry' ? undefined : '"refuse" or "retry"'),
   maxKeys: integer(1, 10_000, 'keys per connection'),
   maxKeyLength: integer(1, 8_192, 'characters'),
   pingInterval: integer(0, MAX_MS, 'ms (0 = no pings)'),
   retry: integer(0, MAX_MS, 'ms'),
   history: (value) => (value === false || isObject(value) ? undefined : '{ age, count, bytes } or false'),
+  throttle: (value) => (isObject(value) ? undefined : `{ key: { interval, keep: 'latest' } }`),
   maxUnsentBytes: integer(1, 2 ** 31, 'bytes per connection'),
   stallTimeout: integer(1, MAX_MS, 'ms'),
   maxAge: integer(1, MAX_MS, 'ms'),
   authorizeTimeout: integer(1, MAX_MS, 'ms'),
   groups: (value) => (typeof value === 'function' ? undefined : 'a function from a group to the groups around it'),
+  cors: isCors,
   redis: checkRedis,
-  bridges: (value) => (isObject(value) ? undefined : '{ messenger }'),
+  bridges: (value) => (isObject(value) ? undefined : '{ messenger, redis }'),
   publisher: (value) => (value === false || isObject(value) ? undefined : '{ secret, … } or false'),
   mailbox: (value) => (value === false || isObject(value) ? undefined : '{ keys, age, count, bytes } or false'),
 };
@@ -92,10 +101,12 @@ export function checkOptions(config: unknown): SseOptions {
   if (known.history !== false) {
     known.history = check('config.sse.history', known.history, HISTORY_CHECKS) as unknown as SseHistory;
   }
-  known.bridges = checkBridges('config.sse.bridges', known.bridges);
+  known.throttle = checkThrottles('config.sse.throttle', known.throttle);
+  known.bridges = checkBridges('config.sse.bridges', known.bridges, known.redis !== false);
   if (known.publisher !== false) known.publisher = checkPublisher('config.sse.publisher', known.publisher);
   if (known.mailbox !== false) known.mailbox = checkMailbox('config.sse.mailbox', known.mailbox);
   known.headers = mergeHeaders(known.headers);
+  if (known.cors !== false) known.cors = checkCors('config.sse.cors', known.cors, known.headers);
   return known;
 }
 
@@ -104,18 +115,6 @@ function mergeHeaders(headers: SseOptions['headers']): SseOptions['headers'] {
   const names = new Map<string, [string, string | null]>();
   for (const entry of Object.entries(headers)) names.set(entry[0].toLowerCase(), entry);
   return Object.fromEntries(names.values());
-}
-
-// What says where a Redis is: a client of the app's, or one of ioredis' own options.
-const REDIS_PLACES = ['client', 'host', 'port', 'path', 'sentinels', 'nodes'];
-
-function checkRedis(value: unknown): string | undefined {
-  const expected = `false, { client: 'name' } or the options of a client, such as { host, port }`;
-  if (value === false) return undefined;
-  if (!isObject(value) || !REDIS_PLACES.some((name) => name in value)) return expected;
-  const { maxMessages } = value as { maxMessages?: unknown };
-  const wrongCount = maxMessages === undefined ? undefined : integer(1, 2 ** 31, 'messages')(maxMessages);
-  return wrongCount === undefined ? undefined : `${expected}; maxMessages must be ${wrongCount}`;
 }
 
 function checkHeaders(value: unknown): string | undefined {

@@ -1,4 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
+import { Alarm } from './alarm';
 import type { Connection } from './connection';
 import { toFrames } from './gap';
 import type { Gap, Log } from './log';
@@ -27,12 +28,15 @@ export class Pump {
   readonly #log: Log;
   readonly #maxBatchBytes: number;
   readonly #onGap: (gap: Gap) => void;
+  readonly #onSettled: (through: number) => void;
   readonly #onError: (error: unknown) => void;
   /** Connections to visit on their own account: they drained, resume, or want a ping. */
   readonly #ready = new Set<Connection>();
   /** Crowds to visit, and marks: when a mark's turn comes, everyone who keeps up has what was in the log at that time. */
   #queue = new Queue<Crowd | { readonly mark: number }>();
   readonly #queued = new Set<Crowd>();
+  /** Those from whom something is held back. */
+  readonly #alarm = new Alarm((connection) => this.wake(connection));
   #round: Round | undefined;
   #marked = false;
   #scheduled = false;
@@ -44,12 +48,14 @@ export class Pump {
     options: {
       maxBatchBytes: number;
       onGap: (gap: Gap) => void;
+      onSettled: (through: number) => void;
       onError: (error: unknown) => void;
     },
   ) {
     this.#log = log;
     this.#maxBatchBytes = options.maxBatchBytes;
     this.#onGap = options.onGap;
+    this.#onSettled = options.onSettled;
     this.#onError = options.onError;
   }
 
@@ -57,6 +63,11 @@ export class Pump {
   wake(connection: Connection): void {
     this.#ready.add(connection);
     this.wakeAll(this.#ready);
+  }
+
+  /** Lets go of a connection that is over. */
+  forget(connection: Connection): void {
+    this.#alarm.delete(connection);
   }
 
   /** Visits every connection of a crowd soon, those that join it meanwhile included. */
@@ -122,6 +133,7 @@ export class Pump {
       if ('mark' in next) {
         this.#marked = false;
         this.#log.settle(next.mark);
+        this.#onSettled(next.mark);
         if (this.#log.head > next.mark) this.mark();
       } else {
         this.#queued.delete(next);
@@ -138,5 +150,10 @@ export class Pump {
     if (frames !== undefined) connection.write(frames, now);
     else if (connection.pingDue) connection.ping(now);
     if (more && connection.writable) this.wake(connection);
+    const { throttle } = connection.reader;
+    if (throttle === undefined) return;
+    // An interval begins when the message before it has been written.
+    throttle.settle(performance.now());
+    if (!more && throttle.isHolding) this.#alarm.set(connection, throttle.dueAt!);
   }
 }

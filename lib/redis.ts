@@ -53,8 +53,11 @@ export function readRedisConfig(
   return { options, Redis: Redis as RedisClass };
 }
 
-/** Connects, once: rejects when that fails or takes more than 5 s. A connection that ends says `end`, and stays so. */
-export async function connectRedis({ options, Redis }: RedisSettings): Promise<RedisClient> {
+/**
+ * Connects, once: rejects when that fails, takes more than 5 s or is aborted. A connection that ends says `end`, and stays
+ * so.
+ */
+export async function connectRedis({ options, Redis }: RedisSettings, signal: AbortSignal): Promise<RedisClient> {
   // Whoever connects tries again by itself, and knows better what to say and to send then.
   const once = {
     lazyConnect: true,
@@ -72,14 +75,17 @@ export async function connectRedis({ options, Redis }: RedisSettings): Promise<R
           redisOptions: { ...(options.redisOptions as object | undefined), connectTimeout: CONNECT_MS },
         })
       : new Redis({ ...options, ...once, enableOfflineQueue: false });
+  const { aborted, forget } = whenAborted(signal);
   let failure: Error | undefined;
   // Without a listener an error would be printed; what it means is said by the command that fails.
   client.on('error', (error: Error) => (failure = error));
   try {
-    await within(CONNECT_MS, Promise.race([client.connect(), whenEnded(client)]), 'Redis did not answer');
+    await within(CONNECT_MS, Promise.race([client.connect(), whenEnded(client), aborted]), 'Redis did not answer');
   } catch (error) {
     client.disconnect();
     throw failure ?? error;
+  } finally {
+    forget();
   }
   return client;
 }
@@ -89,6 +95,16 @@ export function whenEnded(client: RedisClient): Promise<never> {
   return new Promise((_, reject) => {
     client.once('end', () => reject(new Error('the connection ended')));
   });
+}
+
+/** Rejects when a signal is aborted, unless it is told to forget it. */
+export function whenAborted(signal: AbortSignal): { aborted: Promise<never>; forget(): void } {
+  let abort = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(new Error('stopped'));
+    signal.addEventListener('abort', abort, { once: true });
+  });
+  return { aborted, forget: () => signal.removeEventListener('abort', abort) };
 }
 
 /** Follows a promise, but rejects after so many ms. */

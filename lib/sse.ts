@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { Authorizer, type Authorize } from './authorizer';
 import type { Act, Broker, Draft } from './broker';
 import type { Connection } from './connection';
@@ -17,6 +18,8 @@ import { ALL } from './target';
 export interface PublishOptions {
   /** How far it goes. Left out: as far as its cause (see the README's table). */
   reach?: Reach;
+  /** Whether the receipt says how many connections took it; 2 s at most, after it has its place. Left out: no. */
+  confirm?: boolean;
 }
 
 /** What `publish` promises. */
@@ -28,6 +31,14 @@ export interface Receipt {
   readonly id: string;
   /** How far it goes. */
   readonly reach: Reach;
+}
+
+/** What `publish` with `confirm` promises. */
+export interface ConfirmedReceipt extends Receipt {
+  /** Connections that took it, over its reach: it was written to their sockets. */
+  readonly clients: number;
+  /** Whether every process in reach answered in time; what others took is not counted. */
+  readonly complete: boolean;
 }
 
 /** How many connections there are. */
@@ -67,7 +78,7 @@ export class Sse {
     this.#hub = new Hub(parts.options, parts.logger);
     this.#broker = parts.broker;
     this.#authorizer = new Authorizer(parts.options, parts.logger);
-    this.endpoint = new Endpoint(this.#hub, parts.options, this.#authorizer, () => this.#broker.catchUp());
+    this.endpoint = new Endpoint(this.#hub, parts.options, this.#authorizer, this.#broker);
     this.#hub.onReauthorize((connections) => void this.#reauthorizeAll(connections));
     this.#takes = new Takes((act) => this.#broker.publish({ keys: [], body: '', act, reach: 'everywhere' }));
     this.#hub.onTake(this.#takes);
@@ -97,11 +108,19 @@ export class Sse {
    * Resolves when the message has its place in the order, not when clients have read it. Rejects with an `SseError`,
    * nothing sent, for a key, a message or an option that cannot be; a failure that nobody awaits is logged.
    */
+  publish(
+    key: string | readonly string[],
+    message: SseMessage,
+    options: PublishOptions & { confirm: true },
+  ): Promise<ConfirmedReceipt>;
+  publish(key: string | readonly string[], message: SseMessage, options?: PublishOptions): Promise<Receipt>;
   publish(key: string | readonly string[], message: SseMessage, options?: PublishOptions): Promise<Receipt> {
     return this.#publish(() => checkKeys(key), message, options);
   }
 
   /** Sends a message to every connection; otherwise like `publish`. */
+  publishAll(message: SseMessage, options: PublishOptions & { confirm: true }): Promise<ConfirmedReceipt>;
+  publishAll(message: SseMessage, options?: PublishOptions): Promise<Receipt>;
   publishAll(message: SseMessage, options?: PublishOptions): Promise<Receipt> {
     return this.#publish(() => [ALL], message, options);
   }
@@ -132,7 +151,7 @@ export class Sse {
    *
    * Resolves within 2 s; `complete` is false when somebody did not answer, whose connections are not counted.
    */
-  async total(key?: string, { reach = 'everywhere' }: PublishOptions = {}): Promise<Total> {
+  async total(key?: string, { reach = 'everywhere' }: Pick<PublishOptions, 'reach'> = {}): Promise<Total> {
     const checked = key === undefined ? ALL : checkKey(key);
     checkReach(reach);
     if (reach === 'process') return { clients: this.#hub.count(checked), complete: true };
@@ -219,17 +238,42 @@ export class Sse {
     // Everything is read before this returns: what the caller does to its object afterwards changes nothing.
     const publish = async (): Promise<Receipt> => {
       const draft: Draft = { keys: keys(), ...encode(message), reach: this.#reachFor(options) };
-      const { id, reach } = draft;
-      if (reach === 'process' && !this.#isAlone) {
-        this.#hub.deliver(draft);
-        return { id: id ?? '', reach };
-      }
-      const position = await this.#broker.publish(draft);
-      return { id: id ?? toCursor(position), reach };
+      const { reach } = draft;
+      if (options.confirm !== true) return { id: await this.#send(draft), reach };
+      const confirm = randomBytes(12).toString('hex');
+      const id = await this.#send({ ...draft, confirm });
+      return { id, reach, ...(await this.#confirm(confirm, reach)) };
     };
     return Publication.of(publish(), (error) => {
       this.#logger.error(new Error('a message was not published, and nobody awaited it', { cause: error }));
     });
+  }
+
+  /** Resolves with the id that clients get, once the message is on its way. */
+  async #send(draft: Draft): Promise<string> {
+    if (this.#isLocal(draft.reach)) {
+      this.#hub.deliver(draft);
+      return draft.id ?? '';
+    }
+    const position = await this.#broker.publish(draft);
+    return draft.id ?? toCursor(position);
+  }
+
+  async #confirm(name: string, reach: Reach): Promise<Pick<ConfirmedReceipt, 'clients' | 'complete'>> {
+    const question = { took: name };
+    const { answers, complete } = this.#isLocal(reach)
+      ? { answers: [await this.#hub.answer(question)], complete: true }
+      : await this.#broker.ask(question, reach);
+    const known = answers.filter((answer) => answer !== null);
+    return {
+      clients: known.reduce<number>((sum, clients) => sum + Number(clients), 0),
+      complete: complete && known.length === answers.length,
+    };
+  }
+
+  /** Whether a message goes to this process's own connections, past the order. */
+  #isLocal(reach: Reach): boolean {
+    return reach === 'process' && !this.#isAlone;
   }
 
   #reachFor(options: PublishOptions): Reach {
@@ -268,11 +312,15 @@ function checkReach(reach: unknown): void {
 
 function checkOptions(options: unknown): void {
   const isObject = typeof options === 'object' && options !== null;
-  const unknown = isObject ? Object.keys(options).find((name) => name !== 'reach') : undefined;
-  if (isObject && unknown === undefined) return;
+  const unknown = isObject ? Object.keys(options).find((name) => name !== 'reach' && name !== 'confirm') : undefined;
+  if (isObject && unknown === undefined) {
+    const { confirm } = options as PublishOptions;
+    if (confirm === undefined || typeof confirm === 'boolean') return;
+    throw new SseError('ERR_SSE_OPTIONS', `confirm is ${show(confirm)}; it must be true or false`);
+  }
   throw new SseError(
     'ERR_SSE_OPTIONS',
-    `options ${unknown === undefined ? `are ${show(options)}` : `have ${show(unknown)}`}; they may be { reach: 'process' | 'host' | 'everywhere' }`,
+    `options ${unknown === undefined ? `are ${show(options)}` : `have ${show(unknown)}`}; they may be { reach: 'process' | 'host' | 'everywhere', confirm: boolean }`,
   );
 }
 

@@ -14,6 +14,14 @@ export interface Loss {
   readonly reason: LossReason;
 }
 
+/** Of two losses the one with the higher place in the order. */
+export function furthest(a: Loss | undefined, b: Loss): Loss;
+export function furthest(a: Loss | undefined, b: Loss | undefined): Loss | undefined;
+export function furthest(a: Loss | undefined, b: Loss | undefined): Loss | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return a.term > b.term || (a.term === b.term && a.seq > b.seq) ? a : b;
+}
+
 const NONE: ReadonlySet<Entry> = new Set();
 
 /** The newest messages of one key, oldest first, and how far those that are gone reached. */
@@ -23,9 +31,9 @@ export class Tail {
   readonly isMailbox: boolean;
   #entries: Entry[] = [];
   #start = 0;
-  /** The newest entry that is gone, of any reach. */
+  /** The entry that is gone, of any reach, with the highest offset. */
   lost: Loss | undefined;
-  /** The newest entry that is gone and had a place in the order. */
+  /** The entry that is gone with the highest place in the order; what was lost elsewhere is known late. */
   lostInOrder: Loss | undefined;
   /** Entries that have left this tail but are kept for another of their keys: lost only to those who do not hold it. */
   #strays: Set<Entry> | undefined;
@@ -114,7 +122,7 @@ export class Tail {
     const { offset, term, seq, inOrder } = entry;
     const loss: Loss = { offset, term, seq, reason };
     if (this.lost === undefined || offset > this.lost.offset) this.lost = loss;
-    if (inOrder && (this.lostInOrder === undefined || offset > this.lostInOrder.offset)) this.lostInOrder = loss;
+    if (inOrder) this.lostInOrder = furthest(this.lostInOrder, loss);
   }
 
   /** Index of the first entry after an offset. */

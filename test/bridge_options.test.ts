@@ -16,6 +16,16 @@ describe('the options of bridges', () => {
         both: { key: ['a', 'b'], event: 'changed', reach: 'everywhere' },
         news: { all: true },
       },
+      redis: {
+        client: 'shared',
+        channels: {
+          news: true,
+          __proto__: 'text',
+          prices: 'a',
+          both: { key: ['a', 'b'], event: 'x', reach: 'everywhere' },
+        },
+        patterns: { 'room:*': { event: 'said' }, '*': { all: true } },
+      },
     };
     assert.deepEqual(checkOptions({ ...config.sse, bridges }).bridges, bridges);
     for (const publisher of [
@@ -27,7 +37,63 @@ describe('the options of bridges', () => {
     }
   });
 
+  it('of Redis may leave out where it is when there is a config.sse.redis', () => {
+    const bridges = { redis: { patterns: { '*': true } } };
+    const redis = { host: '127.0.0.1' };
+    assert.deepEqual(checkOptions({ ...config.sse, redis, bridges }).bridges, bridges);
+  });
+
+  const host = '127.0.0.1';
   const wrong: [string, Record<string, unknown>, RegExp][] = [
+    ['redis that is a host', { bridges: { redis: host } }, /^config\.sse\.bridges\.redis is "127.*channels, patterns/],
+    [
+      'a Redis that is nowhere',
+      { bridges: { redis: { channels: { a: true } } } },
+      /^config\.sse\.bridges\.redis does not say where Redis is, and there is no config\.sse\.redis; add \{ client/,
+    ],
+    [
+      'options of a Redis that is nowhere',
+      { redis: { host }, bridges: { redis: { db: 1, channels: { a: true } } } },
+      /redis does not say where Redis is, but has other options of it; add/,
+    ],
+    ['no channels', { bridges: { redis: { host } } }, /redis has no channels and no patterns; say/],
+    ['empty channels', { bridges: { redis: { host, channels: {}, patterns: {} } } }, /no channels and no patterns/],
+    [
+      'a list of channels',
+      { bridges: { redis: { host, channels: ['a'] } } },
+      /redis\.channels is an array of 1; it must/,
+    ],
+    ['patterns that are a text', { bridges: { redis: { host, patterns: 'a*' } } }, /redis\.patterns is "a\*"; it must/],
+    [
+      'a channel without a name',
+      { bridges: { redis: { host, channels: { '': true } } } },
+      /channels\[""\] has no name/,
+    ],
+    [
+      'a channel that is false',
+      { bridges: { redis: { host, channels: { a: false } } } },
+      /redis\.channels\["a"\] is false; it must be true, a key, or \{ key \| all/,
+    ],
+    [
+      'an empty key of a pattern',
+      { bridges: { redis: { host, patterns: { 'a*': '' } } } },
+      /redis\.patterns\["a\*"\] is ""/,
+    ],
+    [
+      'a channel that goes to a key and to all',
+      { bridges: { redis: { host, channels: { a: { key: 'a', all: true } } } } },
+      /channels\["a"\] has both key and all/,
+    ],
+    [
+      'a channel whose reach gets nowhere',
+      { bridges: { redis: { host, channels: { a: { reach: 'process' } } } } },
+      /channels\["a"\]\.reach is "process"; it must be "host" or "everywhere"/,
+    ],
+    [
+      'an option of a channel that nobody knows',
+      { bridges: { redis: { host, channels: { a: { name: 'x' } } } } },
+      /channels\["a"\]\.name is not an option/,
+    ],
     ['bridges that are a list', { bridges: [] }, /^config\.sse\.bridges is an array of 0/],
     ['a bridge that nobody knows', { bridges: { kafka: {} } }, /^config\.sse\.bridges\.kafka is not an option/],
     ['messenger that is a key', { bridges: { messenger: 'a' } }, /^config\.sse\.bridges\.messenger is "a"; it must be/],

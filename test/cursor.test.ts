@@ -30,6 +30,10 @@ describe('cursor', () => {
       ' abcdefgh-1',
       'abcdefgh-1\n',
       'abcdefgh-9999999999999999',
+      'abcdefgh-1-',
+      'abcdefgh-1-0',
+      'abcdefgh-1-2',
+      'abcdefgh-1-1-1',
     ];
     for (const text of texts) assert.equal(parseCursor(text), undefined, text);
     fc.assert(

@@ -38,6 +38,21 @@ function readAll(log: Log, reader: Reader, maxBytes = 1e9): { text: string; gaps
 const cursor = (seq: number): string => `${EPOCH}-${seq}`;
 
 describe('Log', () => {
+  it('tells what it let go of itself, whatever it has learnt of an earlier epoch since', () => {
+    const log = new Log({ ...WIDE, count: 1 });
+    const append = (epoch: string, seq: number): void =>
+      log.append({ keys: ['a'], frame: Buffer.from(String(seq)), position: { epoch, seq } });
+    append(EPOCH, 1);
+    append('bbbbbbbb', 2);
+    append('bbbbbbbb', 3);
+    log.lose(EPOCH, { keys: [{ key: 'a', seq: 2, reason: 'lost' }], others: undefined });
+    append('bbbbbbbb', 4);
+    log.settle(log.head);
+    assert.deepEqual(log.resume('bbbbbbbb-1', ['a']).gaps, [{ reason: 'evicted', keys: ['a'] }]);
+    assert.deepEqual(log.resume('bbbbbbbb-3', ['a']).gaps, []);
+    assert.deepEqual(log.resume(`${EPOCH}-1`, ['a']).gaps.length, 1);
+  });
+
   it('gives a reader what came after it, of its keys, in order, each once', () => {
     const { log, append } = makeLog();
     append(['a']);

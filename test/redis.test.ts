@@ -7,11 +7,13 @@ import { readRedisConfig, type EggRedisConfig, type RedisConfig } from '../lib/r
 import { eventually } from './support/eventually';
 import { Member } from './support/member';
 import { freePort } from './support/free_port';
-import { RedisServer } from './support/redis_server';
+import { hasRedis, RedisServer } from './support/redis_server';
 
 const TLS = join(__dirname, 'fixtures/tls');
 
-describe('the connection to Redis', () => {
+const skip = !hasRedis('the tests of the connection to Redis');
+
+describe('the connection to Redis', { skip }, () => {
   const closing: (() => Promise<void>)[] = [];
   afterEach(async () => {
     for (const close of closing.splice(0).reverse()) await close();

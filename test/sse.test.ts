@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { EventSource } from 'eventsource';
 import { SseError } from '../lib/error';
 import type { SseMessage } from '../lib/event';
+import { MemoryBroker } from '../lib/broker/memory';
 import { eventually } from './support/eventually';
 import { plainServers } from './support/plain';
 import { Stream } from './support/stream';
@@ -187,6 +188,27 @@ describe('app.sse', () => {
       ['close', { keys: ['a'], user: undefined, data: undefined, reason: 'client', openMs: close.openMs }],
     ]);
     assert.match(logged[0]!, /mine/);
+  });
+
+  it('lets a client that has heard more than this worker wait, without a gap, and gives it nothing twice', async () => {
+    class LateBroker extends MemoryBroker {
+      override async catchUp(): Promise<boolean> {
+        return false;
+      }
+    }
+    const { sse, url } = await start({}, new LateBroker());
+    const { id } = await sse.publish('a', '1');
+    const ahead = id.replace(/1$/, '3');
+    const stream = await Stream.open(`${url}?connectKey=a`, { headers: { 'Last-Event-ID': ahead } });
+    await stream.until(({ events }) => events.length > 0);
+    assert.equal(stream.own('hello')[0]!.id, ahead);
+    for (const text of ['2', '3', '4']) await sse.publish('a', text);
+    await stream.untilMessages(1);
+    await sse.publish('a', '5');
+    await stream.untilMessages(2);
+    assert.deepEqual(stream.data, ['4', '5']);
+    assert.deepEqual(stream.own('gap'), []);
+    stream.close();
   });
 
   it('resumes a client that comes back with its last event id, by header or query', async () => {

@@ -2,8 +2,12 @@ import type { Application } from 'egg';
 
 export default ({ router, controller }: Application): void => {
   router.get('/', controller.home.show);
+  router.get('/api/hosts', controller.hosts.list);
   router.get('/api/ticker', controller.ticker.recent);
   router.post('/api/rooms/:room/messages', controller.rooms.post);
   router.post('/api/jobs', controller.jobs.start);
+  router.post('/api/login', controller.people.login);
+  router.post('/api/logout', controller.people.logout);
+  router.post('/api/notes', controller.notes.post);
   router.post('/api/workers/kill', controller.workers.kill);
 };

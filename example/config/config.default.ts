@@ -17,5 +17,8 @@ export default (appInfo: EggAppInfo): PowerPartial<EggAppConfig> => ({
   // Errors of the API are JSON, whatever the client accepts.
   onerror: { accepts: (ctx: Context) => (ctx.path.startsWith('/api/') ? 'json' : 'html') },
 
+  // The ports of all hosts, when there are several: see config.redis.ts.
+  hosts: [],
+
   // egg-sse needs no configuration. `sse: { … }` would go here.
 });

@@ -6,6 +6,8 @@ import { Published, type Latest } from './published';
 
 /** What a worker says to the agent of schedules. */
 export interface ToArbiter {
+  /** It wants to run a schedule. */
+  begin: { worker: string; number: number; name: string };
   /** It wants a result published. `known` is what it knows of the schedule: more than a new agent does. */
   offer: { worker: string; number: number; offer: Offer; known: Latest | undefined };
   /** It is new, and wants to know what was published last. */
@@ -16,8 +18,8 @@ export interface ToArbiter {
 
 /** What the agent says of schedules to one worker or to all. */
 export interface ToLeases {
-  /** What came of an offer. */
-  settled: { number: number; error?: { code: string; message: string; status: number } };
+  /** What came of an offer; or the number of the run it may begin, if it may. */
+  settled: { number: number; run?: number; error?: { code: string; message: string; status: number } };
   /** It is new, and wants to know what was published last. */
   recall: object;
   /** What was published last. */
@@ -26,9 +28,9 @@ export interface ToLeases {
 
 /** How long things may take, in ms. */
 export interface HostLeaseTimes {
-  /** An offer is sent again after this: the agent may have died. */
+  /** What is asked is asked again after this: the agent may have died. */
   readonly again: number;
-  /** An offer that the agent does not answer fails after this. */
+  /** What the agent does not answer fails after this. */
   readonly publish: number;
 }
 
@@ -45,11 +47,18 @@ export class HostLease implements Lease {
   /** With its pid, which is where the agent sends to. */
   readonly #worker: string;
   readonly #published = new Published();
-  readonly #offers = new Map<number, (error?: SseError) => void>();
+  readonly #isShared: boolean;
+  readonly #asked = new Map<number, (error?: SseError, run?: number) => void>();
   #number = 0;
+  #isStopped = false;
 
-  constructor(channel: Channel<ToArbiter, ToLeases>, times: Partial<HostLeaseTimes> = {}) {
+  /** `isShared`: other hosts have the same schedules, and the agent finds out whose run it is. */
+  constructor(
+    channel: Channel<ToArbiter, ToLeases>,
+    { isShared = false, ...times }: Partial<HostLeaseTimes> & { isShared?: boolean } = {},
+  ) {
     this.#channel = channel;
+    this.#isShared = isShared;
     this.#times = { ...TIMES, ...times };
     this.#worker = `${process.pid}-${randomBytes(4).toString('hex')}`;
   }
@@ -61,57 +70,72 @@ export class HostLease implements Lease {
     channel.on('recall', () => channel.send('remember', { latest: this.#published.all }), this.#worker);
     channel.on(
       'settled',
-      ({ number, error }) => {
+      ({ number, run, error }) => {
         const { code = '', message = '', status } = error ?? {};
-        this.#offers.get(number)?.(error === undefined ? undefined : new SseError(code, message, { status }));
+        this.#asked.get(number)?.(error === undefined ? undefined : new SseError(code, message, { status }), run);
       },
       this.#worker,
     );
     channel.send('recall', { worker: this.#worker });
   }
 
-  /** Egg runs a schedule in one worker of the host. */
-  async begin(): Promise<number> {
-    // The monotonic clock of the host, in µs: the same one for all of its processes, also for one that starts later.
+  async begin(name: string): Promise<number | undefined> {
+    if (this.#isShared) return this.#askToBegin(name);
+    // Egg runs a schedule in one worker of the host. It is the monotonic clock of the host, in µs: the same one for all
+    // of its processes, also for one that starts later.
     return Number(process.hrtime.bigint() / 1_000n);
   }
 
-  publish(offer: Offer): Promise<void> {
-    const number = ++this.#number;
-    return new Promise((resolve, reject) => {
-      const send = (): void =>
-        this.#channel.send('offer', {
-          worker: this.#worker,
-          number,
-          offer,
-          known: this.#published.of(offer.name),
-        });
-      const again = setInterval(send, this.#times.again);
-      const settle = (error?: SseError): void => {
-        clearInterval(again);
-        clearTimeout(timer);
-        this.#offers.delete(number);
-        if (error === undefined) resolve();
-        else reject(error);
-      };
-      const timer = setTimeout(() => {
-        const text = `the agent did not answer in ${this.#times.publish} ms; the result may still be published, and the next run tries again`;
-        settle(new SseError('ERR_SSE_UNAVAILABLE', text, { status: 503 }));
-      }, this.#times.publish);
-      this.#offers.set(number, settle);
-      send();
+  async publish(offer: Offer): Promise<void> {
+    await this.#ask('the result may still be published, and the next run tries again', (number) => {
+      const known = this.#published.of(offer.name);
+      this.#channel.send('offer', { worker: this.#worker, number, offer, known });
     });
   }
 
   /** Gives up what is on its way. Safe to call twice. */
   stop(): void {
+    this.#isStopped = true;
     this.#channel.close();
-    for (const settle of this.#offers.values()) {
+    for (const settle of this.#asked.values()) {
       settle(
         new SseError('ERR_SSE_STOPPED', 'this worker is going; the result may or may not be published', {
           status: 503,
         }),
       );
     }
+  }
+
+  async #askToBegin(name: string): Promise<number | undefined> {
+    try {
+      return await this.#ask('the next run tries again', (number) => {
+        this.#channel.send('begin', { worker: this.#worker, number, name });
+      });
+    } catch (error) {
+      // It begins nothing any more, which is no failure.
+      if (this.#isStopped) return undefined;
+      throw error;
+    }
+  }
+
+  /** Asks the agent until it answers. */
+  #ask(otherwise: string, send: (number: number) => void): Promise<number | undefined> {
+    const number = ++this.#number;
+    return new Promise((resolve, reject) => {
+      const again = setInterval(send, this.#times.again, number);
+      const settle = (error?: SseError, run?: number): void => {
+        clearInterval(again);
+        clearTimeout(timer);
+        this.#asked.delete(number);
+        if (error === undefined) resolve(run);
+        else reject(error);
+      };
+      const timer = setTimeout(() => {
+        const text = `the agent did not answer in ${this.#times.publish} ms; ${otherwise}`;
+        settle(new SseError('ERR_SSE_UNAVAILABLE', text, { status: 503 }));
+      }, this.#times.publish);
+      this.#asked.set(number, settle);
+      send(number);
+    });
   }
 }

@@ -104,8 +104,8 @@ const CHECKS = {
 };
 
 /**
- * Makes an Egg schedule of a function that loads something: one worker of the host runs it, and all clients of the host
- * get the result whenever it has changed.
+ * Makes an Egg schedule of a function that loads something: one worker runs it, of the host or, with `config.sse.redis`,
+ * of all hosts, and all their clients get the result whenever it has changed.
  *
  * Throws `SseError` `ERR_SSE_CONFIG` for an option that is wrong, so that the app does not start.
  */

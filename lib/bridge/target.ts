@@ -1,10 +1,13 @@
 import type { SseTarget } from '../bridge_options';
 import { FIELDS, type SseEvent, type SseMessage } from '../event';
 import type { Reach } from '../reach';
-import type { Receipt, Sse } from '../sse';
+import type { PublishOptions, Receipt } from '../sse';
 
 /** What a bridge publishes with: `app.sse` or `agent.sse`. */
-export type Publishing = Pick<Sse, 'publish' | 'publishAll'>;
+export interface Publishing {
+  publish(key: string | readonly string[], message: SseMessage, options?: PublishOptions): Promise<Receipt>;
+  publishAll(message: SseMessage, options?: PublishOptions): Promise<Receipt>;
+}
 
 /** Publishes to whom a target means. */
 export function publishTo(
@@ -28,4 +31,24 @@ export function toMessage(arrived: unknown): SseEvent {
 function isMessage(value: unknown): value is SseEvent {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   return Object.hasOwn(value, 'data') && Object.keys(value).every((name) => FIELDS.has(name));
+}
+
+/**
+ * The message of a text from elsewhere: of the JSON of an object with `data` and no other fields than those of a message,
+ * that very message; of any other text, one with it as data.
+ */
+export function readMessage(text: string): SseEvent {
+  const parsed = parse(text);
+  return isMessage(parsed) ? parsed : { data: text };
+}
+
+function parse(text: string): unknown {
+  // Most texts are no objects.
+  if (!/^\s*\{/.test(text)) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    // It is a text, then.
+    return undefined;
+  }
 }

@@ -26,12 +26,13 @@ export class MemoryBroker implements Broker {
     return position;
   }
 
-  async catchUp(): Promise<void> {
+  async catchUp(): Promise<boolean> {
     // This process is the order.
+    return true;
   }
 
   async ask(question: Question): Promise<Poll> {
-    return { answers: this.#replica === undefined ? [] : [this.#replica.answer(question)], complete: true };
+    return { answers: this.#replica === undefined ? [] : [await this.#replica.answer(question)], complete: true };
   }
 
   async stop(): Promise<void> {

@@ -72,10 +72,8 @@ export class MessengerBroker implements Broker {
     this.#on('who', ({ session }) => this.#present(session));
     this.#on('ready', (agent) => this.#meet(agent));
     this.#on('fetch', ({ session }) => void this.#handOver(session));
-    this.#on('question', ({ poll, question }) => {
-      this.#channel.send('answer', { worker: this.#worker, poll, answer: replica.answer(question) });
-    });
-    this.#on('caughtUp', ({ request }) => this.#requests.get(request)?.(undefined));
+    this.#on('question', ({ poll, question }) => void this.#answer(poll, question));
+    this.#on('caughtUp', ({ request }) => this.#requests.get(request)?.({ answers: [], complete: true }));
     this.#on('poll', ({ request, poll }) => this.#requests.get(request)?.(poll));
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
     this.#ticker.unref();
@@ -92,14 +90,15 @@ export class MessengerBroker implements Broker {
     return promise;
   }
 
-  async catchUp(): Promise<void> {
-    await this.#ask((request) => this.#channel.send('catchUp', { worker: this.#worker, request }));
+  async catchUp(): Promise<boolean> {
+    const answer = await this.#ask((request) => this.#channel.send('catchUp', { worker: this.#worker, request }));
+    return answer !== undefined;
   }
 
   async ask(question: Question): Promise<Poll> {
     const poll = await this.#ask((request) => this.#channel.send('ask', { worker: this.#worker, request, question }));
     if (poll !== undefined) return poll;
-    return { answers: this.#replica === undefined ? [] : [this.#replica.answer(question)], complete: false };
+    return { answers: this.#replica === undefined ? [] : [await this.#replica.answer(question)], complete: false };
   }
 
   /** Waits a moment for what is in flight, so that an orderly shutdown fails nobody. */
@@ -113,6 +112,11 @@ export class MessengerBroker implements Broker {
     for (const answer of this.#requests.values()) answer(undefined);
     this.#started?.reject(new SseError('ERR_SSE_STOPPED', 'this worker is going', { status: 503 }));
     this.#started = undefined;
+  }
+
+  async #answer(poll: number, question: Question): Promise<void> {
+    const answer = await this.#replica!.answer(question);
+    if (!this.#stopped) this.#channel.send('answer', { worker: this.#worker, poll, answer });
   }
 
   #on<A extends keyof ToWorkers>(action: A, listener: (data: ToWorkers[A]) => void): void {

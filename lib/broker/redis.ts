@@ -1,6 +1,7 @@
+import { AsyncResource } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
-import type { Act, Broker, Draft, Poll, Question, Replica } from '../broker';
+import type { Act, Broker, Poll, Question, Replica } from '../broker';
 import type { Position } from '../cursor';
 import type { SseLogger } from '../hub';
 import { parseCursor } from '../cursor';
@@ -14,6 +15,7 @@ import { supervise, type Supervision } from '../supervise';
 import {
   Store,
   type Epoch,
+  type FencedDraft,
   type KeyPlace,
   type Place,
   type StoreBounds,
@@ -48,6 +50,9 @@ const BATCH_LENGTH = 512 * 1024;
 
 // Of how many of its newest messages a process can say which keys they had, should the store lose them.
 const WITNESSED = 1_000;
+
+// Of how many publishers a process remembers what it has heard of them.
+const MAX_PUBLISHERS = 4_096;
 
 // Redis serves, but takes nothing for now: it is full, cannot write to its disk, or lacks replicas.
 const REFUSALS = /^(OOM|MISCONF|NOREPLICAS|BUSY|LOADING)\b/;
@@ -86,10 +91,11 @@ export class RedisBroker implements Broker {
   readonly #serves: boolean;
   /** No other process has this name. */
   readonly #worker: string;
-  readonly #outbox: Outbox<Draft>;
+  readonly #outbox: Outbox<FencedDraft>;
   /** What has not been sent on this connection. */
-  #unsent: Numbered<Draft>[] = [];
+  #unsent: Numbered<FencedDraft>[] = [];
   #flushing = false;
+  readonly #context = new AsyncResource('egg-sse.redis');
   #refused = false;
   #replica: Replica | undefined;
   #supervision: Supervision | undefined;
@@ -101,6 +107,8 @@ export class RedisBroker implements Broker {
   /** How far it has heard of epochs that have ended. */
   readonly #ends = new Map<number, number>();
   readonly #recent: { seq: number; host: string; keys: readonly string[] }[] = [];
+  /** By publisher, the number of its newest message here. */
+  readonly #numbers = new Map<string, number>();
   #arrivals: (() => void)[] = [];
   #poll = 0;
   readonly #polls = new Map<number, ActivePoll>();
@@ -155,42 +163,61 @@ export class RedisBroker implements Broker {
     waited.abort();
   }
 
-  async publish(draft: Draft): Promise<Position> {
+  async publish(draft: FencedDraft): Promise<Position> {
     const { number, promise } = this.#outbox.add(draft);
     if (this.#store !== undefined) {
       this.#unsent.push({ number, draft });
-      void this.#flush();
+      // It goes on for others: it must not carry the context of the request that happened to start it.
+      this.#context.runInAsyncScope(() => void this.#flush());
     }
     return promise;
   }
 
-  async catchUp(): Promise<void> {
+  /**
+   * Runs a script in Redis, on the connection of the order, with keys of these names beside those of the order.
+   *
+   * Rejects while Redis is away, and when it does not answer.
+   */
+  async run(script: string, names: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+    if (this.#store === undefined) throw new Error('Redis is away');
+    return this.#store.run(script, names, args);
+  }
+
+  async catchUp(): Promise<boolean> {
     const store = this.#store;
-    if (store === undefined) return;
+    if (store === undefined) return false;
     let newest: Place | undefined;
     try {
       newest = await store.newest();
     } catch (error) {
-      this.#fail(error as Error);
-      return;
+      if (this.#store === store) this.#fail(error as Error);
+      return false;
     }
-    if (newest !== undefined) await this.#arrival(newest);
+    if (newest === undefined) return true;
+    const waited = new AbortController();
+    // What somebody has deleted from the stream never arrives.
+    const late = pause(this.#times.answer, false, { signal: waited.signal }).catch(() => false);
+    const arrived = await Promise.race([this.#arrival(newest), late]);
+    waited.abort();
+    return arrived;
   }
 
   async ask(question: Question, reach: Reach): Promise<Poll> {
-    const own = this.#serves ? [this.#replica!.answer(question)] : [];
+    const own = this.#serves ? this.#replica!.answer(question).then((answer) => [answer]) : Promise.resolve([]);
     const store = this.#store;
-    if (store === undefined) return { answers: own, complete: false };
+    if (store === undefined) return { answers: await own, complete: false };
     const number = ++this.#poll;
     const answers = new Map<string, unknown>();
     const host = reach === 'everywhere' ? '' : this.#host;
-    return new Promise((resolve) => {
+    const others = await new Promise<Poll>((resolve) => {
       let workers: string[] | undefined;
       const finish = (complete: boolean): void => {
         clearTimeout(timer);
         this.#polls.delete(number);
-        const others = [...answers].filter(([worker]) => worker !== this.#worker).map(([, answer]) => answer);
-        resolve({ answers: [...own, ...others], complete });
+        resolve({
+          answers: [...answers].filter(([worker]) => worker !== this.#worker).map(([, answer]) => answer),
+          complete,
+        });
       };
       const check = (): void => {
         if (workers?.every((worker) => worker === this.#worker || answers.has(worker)) === true) finish(true);
@@ -204,6 +231,7 @@ export class RedisBroker implements Broker {
       };
       poll().catch(() => finish(false));
     });
+    return { ...others, answers: [...(await own), ...others.answers] };
   }
 
   async stop(): Promise<void> {
@@ -221,7 +249,7 @@ export class RedisBroker implements Broker {
   async #session(up: () => void, signal: AbortSignal): Promise<void> {
     const clients: RedisClient[] = [];
     const connect = async (): Promise<RedisClient> => {
-      const client = await connectRedis(this.#settings);
+      const client = await connectRedis(this.#settings, signal);
       clients.push(client);
       return client;
     };
@@ -234,7 +262,7 @@ export class RedisBroker implements Broker {
       const [commands, reader] = clients as [RedisClient, RedisClient];
       const broken = new Promise<never>((_, reject) => {
         this.#fail = reject;
-        signal.addEventListener('abort', () => reject(new Error('stopped')), { once: true });
+        signal.addEventListener('abort', () => reject(new Error('stopped')), { signal: over.signal });
       });
       takingPart = this.#takePart(commands, reader, up, over.signal);
       await Promise.race([broken, whenEnded(commands), whenEnded(reader), takingPart]);
@@ -281,8 +309,13 @@ export class RedisBroker implements Broker {
     const last = { order: after, ...(this.#serves && { questions: since }), inbox: since };
     for (;;) {
       const found = await store.read(reader, last, { count: READ_COUNT, block: BLOCK_MS });
-      for (const entry of found.order ?? []) await this.#take(store, entry);
-      for (const { fields } of found.questions ?? []) this.#answer(store, JSON.parse(fields.q!) as AskedQuestion);
+      for (const entry of found.order ?? []) {
+        // The store has lost something. This process may have heard more of the last epoch than others, who are to be
+        // told, and may have sent something that is gone.
+        if (toPlace(entry.id).term !== this.#place!.term) throw new Error('the order has begun anew');
+        await this.#take(store, entry);
+      }
+      for (const { fields } of found.questions ?? []) void this.#answer(store, JSON.parse(fields.q!) as AskedQuestion);
       for (const { fields } of found.inbox ?? []) this.#hear(JSON.parse(fields.a!) as GivenAnswer);
       for (const name of ['order', 'questions', 'inbox'] as const) {
         const id = found[name]?.at(-1)?.id;
@@ -291,12 +324,21 @@ export class RedisBroker implements Broker {
     }
   }
 
+  /** Says from time to time that this process lives, and sees whether it still has the order, and all of it. */
   async #beat(store: Store, signal: AbortSignal): Promise<void> {
+    let missed: Place | undefined;
     for (;;) {
       await pause(this.#times.beat, undefined, { signal, ref: false });
       if (this.#store !== store) return;
+      const before = this.#place!;
+      if (this.#serves) await store.beat().catch(passOverRefusal);
       // It also finds out that Redis does not answer any more.
-      await (this.#serves ? store.beat() : store.newest()).catch(passOverRefusal);
+      const newest = await store.newest();
+      if (this.#store !== store) return;
+      if (newest?.term !== before.term && newest?.term !== this.#place!.term) throw new Error('the order is gone');
+      // What is there and does not come is gone from the stream.
+      if (missed !== undefined && isSame(missed, this.#place!)) throw new Error('the newest messages are gone');
+      missed = isBefore(this.#place!, newest) && isSame(before, this.#place!) ? before : undefined;
     }
   }
 
@@ -305,21 +347,33 @@ export class RedisBroker implements Broker {
     const place = toPlace(id);
     await this.#advance(store, place);
     this.#place = place;
-    const { n: nonce = '', b: body, k, e: event, i: ownId, h: host = '', a, w } = fields;
+    const { n: nonce = '', b: body, k, e: event, i: ownId, h: host = '', a, c: confirm, w } = fields;
+    const dot = nonce.lastIndexOf('.');
+    const publisher = nonce.slice(0, dot);
+    const number = Number(nonce.slice(dot + 1));
     const position = toPosition(place);
     const keys = k === undefined ? [] : (JSON.parse(k) as string[]);
     this.#recent.push({ seq: place.seq, host, keys });
     if (this.#recent.length > 2 * WITNESSED) this.#recent.splice(0, WITNESSED);
-    if (body !== undefined && (host === '' || host === this.#host)) {
+    if (body !== undefined && (host === '' || host === this.#host) && this.#isNew(publisher, number)) {
       const act = a === undefined ? undefined : (JSON.parse(a) as Act);
-      this.#replica!.deliver({ keys, body, event, id: ownId, nonce, act, position });
+      this.#replica!.deliver({ keys, body, event, id: ownId, nonce, act, confirm, position });
     } else {
       this.#replica!.arrive(position);
     }
     if (w !== undefined) this.#learn(JSON.parse(w) as Witness);
-    const dot = nonce.lastIndexOf('.');
-    if (nonce.slice(0, dot) === this.#worker) this.#outbox.settle(Number(nonce.slice(dot + 1)), { ...position });
+    if (publisher === this.#worker) this.#outbox.settle(number, { ...position });
     this.#callArrivals();
+  }
+
+  /** Says whether a message did not come before: Redis forgets that it had it when it loses it. */
+  #isNew(publisher: string, number: number): boolean {
+    const newest = this.#numbers.get(publisher) ?? 0;
+    // Those that were heard of lately stand last.
+    this.#numbers.delete(publisher);
+    this.#numbers.set(publisher, Math.max(newest, number));
+    if (this.#numbers.size > MAX_PUBLISHERS) this.#numbers.delete(this.#numbers.keys().next().value!);
+    return number > newest;
   }
 
   /** Comes to just before a place: through the epochs in between, and past what the store no longer has. */
@@ -330,7 +384,8 @@ export class RedisBroker implements Broker {
       this.#serves && this.#mailbox !== false
         ? await store.heldMail(this.#place ?? { term: 0, seq: 0 }, { term, seq })
         : [];
-    const survey = await store.survey(this.#place?.seq ?? 0);
+    // Places of another epoch need not be higher ones.
+    const survey = await store.survey(this.#place?.term === term ? this.#place.seq : 0);
     if (this.#place?.term !== term) {
       for (const epoch of withMail(survey.epochs, mail)) {
         const { term: each, first, last = 0, seen = 0 } = epoch;
@@ -382,7 +437,7 @@ export class RedisBroker implements Broker {
     }
   }
 
-  #takesOf({ act }: Draft): StoreTakes | undefined {
+  #takesOf({ act }: FencedDraft): StoreTakes | undefined {
     if (act?.do !== 'take') return undefined;
     const taken = act.taken.flatMap(({ key, cursors }) =>
       cursors.map((cursor) => [toId(fromCursor(cursor)), key] as const),
@@ -470,6 +525,7 @@ export class RedisBroker implements Broker {
         let done: boolean;
         try {
           done = await store.append(batch, {
+            term: this.#place!.term,
             host: ({ reach }) => (reach === 'everywhere' ? '' : this.#host),
             mailboxes: ({ keys }) => (this.#mailbox === false ? [] : mailboxesOf(this.#mailbox, keys)),
             takes: (draft) => this.#takesOf(draft),
@@ -493,7 +549,7 @@ export class RedisBroker implements Broker {
     }
   }
 
-  #nextBatch(): Numbered<Draft>[] {
+  #nextBatch(): Numbered<FencedDraft>[] {
     let length = 0;
     let count = 0;
     for (const { draft } of this.#unsent) {
@@ -515,10 +571,11 @@ export class RedisBroker implements Broker {
     this.#unsent = [...this.#outbox.after()];
   }
 
-  #answer(store: Store, { poll, from, host, question }: AskedQuestion): void {
+  async #answer(store: Store, { poll, from, host, question }: AskedQuestion): Promise<void> {
     if (from === this.#worker || (host !== '' && host !== this.#host)) return;
+    const answer = await this.#replica!.answer(question);
     // Whoever asks does without an answer that does not come.
-    store.answer(from, { poll, worker: this.#worker, answer: this.#replica!.answer(question) }).catch(() => undefined);
+    await store.answer(from, { poll, worker: this.#worker, answer }).catch(() => undefined);
   }
 
   #hear({ poll, worker, answer }: GivenAnswer): void {
@@ -527,13 +584,12 @@ export class RedisBroker implements Broker {
     active?.check();
   }
 
-  /** Resolves when this process has come to a place, or has lost sight of the order. */
-  #arrival(place: Place): Promise<void> {
-    const isOver = (): boolean =>
-      this.#store === undefined || (this.#place !== undefined && !isBefore(this.#place, place));
+  /** Resolves when this process has come to a place; false when it has lost sight of the order. */
+  #arrival(place: Place): Promise<boolean> {
     return new Promise((resolve) => {
       const check = (): void => {
-        if (isOver()) resolve();
+        if (this.#store === undefined) resolve(false);
+        else if (this.#place !== undefined && !isBefore(this.#place, place)) resolve(true);
         else this.#arrivals.push(check);
       };
       check();
@@ -596,6 +652,10 @@ function withMail(epochs: Survey['epochs'], mail: readonly StreamEntry[]): Surve
     if (!known.has(term)) older.set(term, { term, first: older.get(term)?.first ?? seq, last: seq });
   }
   return [...older.values(), ...epochs];
+}
+
+function isSame(a: Place, b: Place): boolean {
+  return a.term === b.term && a.seq === b.seq;
 }
 
 function isBefore(a: Place, b: Place): boolean {

@@ -177,8 +177,9 @@ export class Sequencer implements Broker {
     });
   }
 
-  async catchUp(): Promise<void> {
+  async catchUp(): Promise<boolean> {
     // This process gives the order.
+    return true;
   }
 
   ask(question: Question): Promise<Poll> {

@@ -87,6 +87,23 @@ export function contract(name: string, open: () => Promise<Range>, { members: co
       assert.equal(complete, true);
     });
 
+    it('asks everyone who took a message, and waits until it is there', async () => {
+      const members = await start();
+      const asked = members.at(-1)!.broker.ask({ took: 'name' }, 'everywhere');
+      await members[0]!.publish('x', { confirm: 'name' });
+      assert.deepEqual(await asked, { answers: members.map(() => 0), complete: true });
+    });
+
+    it("asks everyone for a user's seats", async () => {
+      const members = await start();
+      const ticket = { time: 1, process: 'some' };
+      const { answers, complete } = await members[0]!.broker.ask({ seats: 'ann', ticket }, 'host');
+      assert.equal(complete, true);
+      const known = answers as { process: string; taken: number }[];
+      assert.equal(new Set(known.map(({ process }) => process)).size, members.length);
+      assert.ok(known.every(({ taken }) => taken === 0));
+    });
+
     it('has caught up when it says so', async () => {
       const members = await start();
       await Promise.all(Array.from({ length: 100 }, () => members[0]!.publish('x')));

@@ -6,7 +6,7 @@ import { Takes } from '../../lib/takes';
 import { eventually } from '../support/eventually';
 import { Member } from '../support/member';
 import { optionsWith } from '../support/plain';
-import { RedisServer } from '../support/redis_server';
+import { hasRedis, RedisServer } from '../support/redis_server';
 import { contract, type Range } from './contract';
 
 /** Workers of one or more hosts that share a Redis. */
@@ -46,55 +46,57 @@ class RedisRange implements Range {
   }
 }
 
-contract('the Redis broker', async () => new RedisRange(await RedisServer.start()), { members: 3 });
+if (hasRedis('the tests of the Redis broker')) {
+  contract('the Redis broker', async () => new RedisRange(await RedisServer.start()), { members: 3 });
 
-describe('mail in Redis', { timeout: 60_000 }, () => {
-  const mailbox = { keys: ['box:*'], age: 60_000, count: 1_000, bytes: 1e8 };
+  describe('mail in Redis', { timeout: 60_000 }, () => {
+    const mailbox = { keys: ['box:*'], age: 60_000, count: 1_000, bytes: 1e8 };
 
-  /** What a client of a mailbox gets that opens now. */
-  const open = ({ hub }: Member, key: string): { texts: string[]; gaps: unknown } => {
-    const { reader, gaps } = hub.log.open(['@all', key]);
-    const { frames } = hub.log.read(reader, Number.MAX_SAFE_INTEGER);
-    return { texts: [...(frames?.toString() ?? '').matchAll(/^data: (.*)$/gm)].map(([, text]) => text!), gaps };
-  };
+    /** What a client of a mailbox gets that opens now. */
+    const open = ({ hub }: Member, key: string): { texts: string[]; gaps: unknown } => {
+      const { reader, gaps } = hub.log.open(['@all', key]);
+      const { frames } = hub.log.read(reader, Number.MAX_SAFE_INTEGER);
+      return { texts: [...(frames?.toString() ?? '').matchAll(/^data: (.*)$/gm)].map(([, text]) => text!), gaps };
+    };
 
-  it('is bounded by what Redis keeps at most, and a worker that starts later tells once of what went', async () => {
-    const range = new RedisRange(await RedisServer.start());
-    try {
-      const publisher = await range.join({ mailbox }, { count: 5 });
-      for (let i = 1; i <= 20; i++) await publisher.publish(`data: ${i}\n`, { keys: ['box:a', 'news'] });
-      await publisher.publish('data: own\n', { keys: ['box:b'] });
-      const { admin } = range.server;
-      assert.deepEqual([await admin.xlen('{egg-sse:test}:order'), await admin.xlen('{egg-sse:test}:mail')], [5, 5]);
-      const late = await range.join({ mailbox }, { count: 5 });
-      const takes = new Takes((act) => late.broker.publish({ keys: [], body: '', act, reach: 'everywhere' }));
-      late.hub.onTake(takes);
-      assert.deepEqual(open(late, 'box:a'), {
-        texts: Array.from({ length: 9 }, (_, i) => String(12 + i)),
-        gaps: [{ reason: 'evicted', keys: ['box:a'] }],
-      });
-      assert.deepEqual(open(late, 'box:b'), { texts: ['own'], gaps: [] });
-      await eventually(async () => (await admin.zcard('{egg-sse:test}:waiting')) === 0);
-      assert.equal(await admin.zcard('{egg-sse:test}:unread'), 0);
-      for (const member of [publisher, await range.join({ mailbox }, { count: 5 })]) {
-        for (const key of ['box:a', 'box:b']) assert.deepEqual(open(member, key), { texts: [], gaps: [] });
+    it('is bounded by what Redis keeps at most, and a worker that starts later tells once of what went', async () => {
+      const range = new RedisRange(await RedisServer.start());
+      try {
+        const publisher = await range.join({ mailbox }, { count: 5 });
+        for (let i = 1; i <= 20; i++) await publisher.publish(`data: ${i}\n`, { keys: ['box:a', 'news'] });
+        await publisher.publish('data: own\n', { keys: ['box:b'] });
+        const { admin } = range.server;
+        assert.deepEqual([await admin.xlen('{egg-sse:test}:order'), await admin.xlen('{egg-sse:test}:mail')], [5, 5]);
+        const late = await range.join({ mailbox }, { count: 5 });
+        const takes = new Takes((act) => late.broker.publish({ keys: [], body: '', act, reach: 'everywhere' }));
+        late.hub.onTake(takes);
+        assert.deepEqual(open(late, 'box:a'), {
+          texts: Array.from({ length: 9 }, (_, i) => String(12 + i)),
+          gaps: [{ reason: 'evicted', keys: ['box:a'] }],
+        });
+        assert.deepEqual(open(late, 'box:b'), { texts: ['own'], gaps: [] });
+        await eventually(async () => (await admin.zcard('{egg-sse:test}:waiting')) === 0);
+        assert.equal(await admin.zcard('{egg-sse:test}:unread'), 0);
+        for (const member of [publisher, await range.join({ mailbox }, { count: 5 })]) {
+          for (const key of ['box:a', 'box:b']) assert.deepEqual(open(member, key), { texts: [], gaps: [] });
+        }
+      } finally {
+        await range.close();
       }
-    } finally {
-      await range.close();
-    }
-  });
+    });
 
-  it('waits on in the workers when Redis has lost everything', async () => {
-    const range = new RedisRange(await RedisServer.start());
-    try {
-      const member = await range.join({ mailbox });
-      await member.publish('data: 1\n', { keys: ['box:a'] });
-      await range.server.kill();
-      await range.server.restart();
-      await member.publish('data: 2\n', { keys: ['box:a'] });
-      assert.deepEqual(open(member, 'box:a'), { texts: ['1', '2'], gaps: [] });
-    } finally {
-      await range.close();
-    }
+    it('waits on in the workers when Redis has lost everything', async () => {
+      const range = new RedisRange(await RedisServer.start());
+      try {
+        const member = await range.join({ mailbox });
+        await member.publish('data: 1\n', { keys: ['box:a'] });
+        await range.server.kill();
+        await range.server.restart();
+        await member.publish('data: 2\n', { keys: ['box:a'] });
+        assert.deepEqual(open(member, 'box:a'), { texts: ['1', '2'], gaps: [] });
+      } finally {
+        await range.close();
+      }
+    });
   });
-});
+}

@@ -68,6 +68,16 @@ describe("the demo's API", { timeout: 120_000 }, () => {
     ],
     ['to kill a process group', 404, /no worker/, ['/api/workers/kill', '{"pid":-1}']],
     ['to kill what is no pid', 422, /pid must be/, ['/api/workers/kill', '{"pid":"all"}']],
+    ['a login of somebody unknown', 422, /name must be one of ann, bob/, ['/api/login', '{"name":"eve"}']],
+    ['a login that is no text', 422, /name must be one of/, ['/api/login', '{"name":["ann"]}']],
+    [
+      'a note to somebody unknown',
+      422,
+      /to must be one of ann, bob, team/,
+      ['/api/notes', '{"to":"@all","text":"Hi"}'],
+    ],
+    ['a note without a text', 422, /text must be/, ['/api/notes', '{"to":"ann"}']],
+    ['a login without the CSRF token', 403, /csrf/, ['/api/login', '{"name":"ann"}', { 'x-csrf-token': '' }]],
     ['to kill without the CSRF token', 403, /csrf/, ['/api/workers/kill', '{"pid":1}', { 'x-csrf-token': '' }]],
     ['a job without the CSRF token', 403, /csrf/, ['/api/jobs', '{}', { 'x-csrf-token': '' }]],
   ];

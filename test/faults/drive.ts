@@ -1,30 +1,23 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Cluster, type Worker } from '../support/cluster';
+import type { Worker } from '../support/cluster';
 import { eventually } from '../support/eventually';
 import { BEAT, FaultClient } from './client';
+import { Deployment } from './deployment';
+import { LINK_KINDS, STORE_KINDS, type FaultCounts, type FaultKind, type StoreFault } from './kinds';
 import { HEAVY, HEAVY_PUBLISHER, KEYS, messageOf } from './message';
 import { Oracle, type Verdict } from './oracle';
+import { breakProcess } from './process_faults';
 import { makeRandom } from './random';
-
-/** How often each kind of fault has to strike. */
-export interface FaultCounts {
-  /** Clients that drop their connection. */
-  disconnect: number;
-  /** Clients that stop reading until the worker feels it, and go on. */
-  stall: number;
-  /** Workers that are killed (SIGKILL). */
-  workerKill: number;
-  /** Agents that are killed (SIGKILL). */
-  agentKill: number;
-  /** Workers that are stopped (SIGSTOP) and continued. */
-  workerStop: number;
-}
+import { breakLink, breakStore } from './redis_faults';
+import type { Scene } from './scene';
 
 /** What to do. */
 export interface Plan {
   readonly seed: number;
+  /** Left out: one, without Redis. Several share a Redis. */
+  readonly hosts?: number;
+  /** Workers of each host. */
   readonly workers: number;
   readonly clients: number;
   readonly messages: number;
@@ -49,6 +42,9 @@ export interface Outcome extends Verdict {
 
 const PUBLISHERS = 4;
 const BURST = 50;
+const BEAT_MS = 3_000;
+// So many faults without effect end the run.
+const MAX_WITHOUT = 20;
 const STALLING = 10;
 const HEAVY_BURST = 20;
 const MAX_HEAVY_BURSTS = 8;
@@ -57,48 +53,41 @@ const MAX_HEAVY_BURSTS = 8;
 export async function drive(plan: Plan): Promise<Outcome> {
   const began = performance.now();
   const say = plan.onProgress ?? (() => undefined);
-  const cluster = await Cluster.start({
-    app: 'faults',
+  const deployment = await Deployment.start({
+    hosts: plan.hosts ?? 1,
     workers: plan.workers,
     env: { FIXTURE_SPOIL: plan.spoil ?? 'none:1' },
-    config: {
-      sse: {
-        // Everything stays long enough for whoever is away: a gap that is told is a false one.
-        history: { age: 30_000, count: 1_000_000, bytes: 512 * 1024 * 1024 },
-        maxUnsentBytes: 64 * 1024,
-        maxAge: 20_000,
-        retry: 50,
-      },
-    },
   });
-  const running = new Drive(plan, cluster, say);
+  const running = new Drive(plan, deployment, say);
   try {
     return await running.run(began);
   } catch (cause) {
-    throw new Error(`the run did not end; the cluster's errors:\n${cluster.errors.slice(-8_000)}`, { cause });
+    throw new Error(`the run did not end; the errors of its processes:\n${deployment.errors}`, { cause });
   } finally {
     running.close();
-    await cluster.stop();
+    await deployment.stop();
   }
 }
 
 class Drive {
   readonly #plan: Plan;
-  readonly #cluster: Cluster;
+  readonly #deployment: Deployment;
   readonly #say: (text: string) => void;
   readonly #random: () => number;
   readonly #oracle = new Oracle();
   readonly #clients: FaultClient[];
-  readonly #struck: FaultCounts = { disconnect: 0, stall: 0, workerKill: 0, agentKill: 0, workerStop: 0 };
+  readonly #struck = new Map<FaultKind, number>();
   readonly #without: string[] = [];
   readonly #faultTimes: number[] = [];
   readonly #beats: { name: string; at: number }[] = [];
+  #beatsSent = 0;
   #publishing = true;
   #striking = true;
+  #closed = false;
 
-  constructor(plan: Plan, cluster: Cluster, say: (text: string) => void) {
+  constructor(plan: Plan, deployment: Deployment, say: (text: string) => void) {
     this.#plan = plan;
-    this.#cluster = cluster;
+    this.#deployment = deployment;
     this.#say = say;
     this.#random = makeRandom(plan.seed);
     const random = makeRandom(plan.seed + 1);
@@ -116,21 +105,21 @@ class Drive {
     await this.#serveAll();
     const beating = this.#beat();
     const publishing = Promise.all(Array.from({ length: PUBLISHERS }, (_, i) => this.#publish(i)));
-    await Promise.all([this.#disconnects(), this.#stalls(), this.#processFaults()]);
+    await Promise.all([this.#disconnects(), this.#stalls(), this.#otherFaults()]);
     this.#striking = false;
-    this.#say(`all faults have struck: ${JSON.stringify(this.#struck)}, ${this.#oracle.count} messages`);
+    this.#say(`all faults have struck: ${JSON.stringify(this.#counts)}, ${this.#oracle.count} messages`);
     await eventually(() => this.#isCut || this.#oracle.count >= this.#plan.messages, 'enough is published');
     this.#publishing = false;
     await publishing;
     await beating;
-    await this.#cluster.allWorkers();
+    await this.#deployment.allWorkers();
     await eventually(() => this.#clients.every(({ isOpen }) => isOpen), 'all clients are back');
     await this.#serveAll();
     this.close();
     return {
       ...this.#oracle.judge(this.#clients),
       clients: this.#clients.length,
-      struck: this.#struck,
+      struck: this.#counts,
       without: this.#without,
       longestMs: this.#longestMs(),
       ms: performance.now() - began,
@@ -138,12 +127,13 @@ class Drive {
   }
 
   close(): void {
+    this.#closed = true;
     this.#publishing = false;
     for (const client of this.#clients) client.close();
   }
 
   #anyWorker(random: () => number): Worker | undefined {
-    const workers = this.#cluster.workers();
+    const workers = this.#deployment.workers();
     return workers[Math.floor(random() * workers.length)];
   }
 
@@ -160,7 +150,10 @@ class Drive {
   /** Publishes some messages at once in some worker, and notes what became of each. */
   async #burst(publisher: number, first: number, count: number, random: () => number): Promise<void> {
     let worker = this.#anyWorker(random);
-    for (; worker === undefined; worker = this.#anyWorker(random)) await pause(50);
+    for (; worker === undefined; worker = this.#anyWorker(random)) {
+      if (this.#closed) return;
+      await pause(50);
+    }
     const { seed } = this.#plan;
     for (let n = first; n < first + count; n++) {
       const { text, key } = messageOf(seed, publisher, n);
@@ -175,14 +168,16 @@ class Drive {
 
   /** Messages a second: as many as the plan wants in the time that its faults take. */
   #rate(): number {
-    const { agentKill, workerKill, workerStop } = this.#plan.faults;
-    const seconds = 5 + Math.max(8 * agentKill, 4 * workerKill, workerStop);
+    const of = (kind: FaultKind): number => this.#plan.faults[kind] ?? 0;
+    const store = STORE_KINDS.reduce((sum, kind) => sum + of(kind), 0);
+    const seconds = 5 + Math.max(8 * of('agentKill'), 4 * of('workerKill'), of('workerStop'), 2 * store);
     return Math.min(4_000, Math.max(60, this.#plan.messages / seconds));
   }
 
-  async #lines(url: string, onLine: (line: string) => void, onEnd = (): unknown => undefined): Promise<void> {
+  async #lines(url: string, onLine: (line: string) => void, onEnd = (): unknown => undefined, ms = 0): Promise<void> {
     await new Promise<void>((resolve) => {
-      const request = get(url, { agent: false }, (response) => {
+      const signal = ms === 0 ? undefined : AbortSignal.timeout(ms);
+      const request = get(url, { agent: false, signal }, (response) => {
         let text = '';
         response.setEncoding('utf8');
         response.on('data', (chunk: string) => {
@@ -206,8 +201,8 @@ class Drive {
     }
   }
 
-  async #sendBeat(): Promise<string> {
-    const name = `${BEAT}${this.#beats.length}`;
+  async #sendBeat(onDone = (): void => undefined): Promise<string> {
+    const name = `${BEAT}${this.#beatsSent++}`;
     const at = performance.now();
     const worker = this.#anyWorker(Math.random);
     let done = false;
@@ -216,9 +211,14 @@ class Drive {
         `${worker.url}/beat?beat=${name}`,
         () => undefined,
         () => (done = true),
+        // Another worker may be able to, meanwhile.
+        BEAT_MS,
       );
     }
-    if (done) this.#beats.push({ name, at });
+    if (done) {
+      this.#beats.push({ name, at });
+      onDone();
+    }
     return name;
   }
 
@@ -236,12 +236,9 @@ class Drive {
   }
 
   async #disconnects(): Promise<void> {
-    while (
-      (!this.#isCut && this.#struck.disconnect < this.#plan.faults.disconnect) ||
-      this.#othersStrike('disconnect')
-    ) {
+    while (this.#isDue('disconnect') || this.#othersStrike('disconnect')) {
       const client = this.#clients[Math.floor(this.#random() * this.#clients.length)]!;
-      if (client.disconnect()) this.#struck.disconnect++;
+      if (client.disconnect()) this.#strikes('disconnect');
       await pause(5 + 40 * this.#random());
     }
   }
@@ -250,10 +247,7 @@ class Drive {
   async #stalls(): Promise<void> {
     const random = makeRandom(this.#plan.seed + 2_000);
     const stalling = this.#clients.slice(0, STALLING);
-    for (
-      let first = 0;
-      (!this.#isCut && this.#struck.stall < this.#plan.faults.stall) || this.#othersStrike('stall');
-    ) {
+    for (let first = 0; this.#isDue('stall') || this.#othersStrike('stall');) {
       const stalled = stalling
         .filter((client) => client.pause())
         .map((client) => ({ client, worker: client.worker, connections: client.connections }));
@@ -261,13 +255,13 @@ class Drive {
       for (let i = 0; i < MAX_HEAVY_BURSTS; i++) {
         await this.#burst(HEAVY_PUBLISHER, first, HEAVY_BURST, random);
         first += HEAVY_BURST;
-        const workers = this.#cluster.workers().filter(({ pid }) => stalled.some(({ worker }) => worker === pid));
+        const workers = this.#deployment.workers().filter(({ pid }) => stalled.some(({ worker }) => worker === pid));
         for (const { pid, url } of workers) if ((await statsOf(url))?.unsentBytes) felt.add(pid);
         if (workers.every(({ pid }) => felt.has(pid))) break;
       }
       for (const { client, worker, connections } of stalled) {
         // One whose connection was lost meanwhile has another one, which reads.
-        if (client.connections === connections && felt.has(worker!)) this.#struck.stall++;
+        if (client.connections === connections && felt.has(worker!)) this.#strikes('stall');
         client.resume();
       }
       // The large messages stay in the history for a while: more of them would have the processes do little else than
@@ -276,102 +270,108 @@ class Drive {
     }
   }
 
-  /** Each kind in a loop of its own, so that they also strike together. */
-  async #processFaults(): Promise<void> {
+  /** Each kind in a loop of its own, so that they also strike together; but Redis itself is broken in one way at a time. */
+  async #otherFaults(): Promise<void> {
+    const { seed } = this.#plan;
+    const scene = this.#scene;
     const loops = (['workerKill', 'agentKill', 'workerStop'] as const).map(async (kind, i) => {
-      const random = makeRandom(this.#plan.seed + 3_000 + i);
-      for (let n = 1; n <= this.#plan.faults[kind] && !this.#isCut; n++) {
-        this.#say(`${kind} ${n}, ${this.#oracle.count} messages`);
-        await this.#strike(kind, random);
-        this.#struck[kind]++;
+      const random = makeRandom(seed + 3_000 + i);
+      while (this.#isDue(kind)) {
+        await this.#strike(kind, () => breakProcess(kind, scene, random));
         await pause(500 * random());
         // An agent that lives for a moment only cannot hand its history to a worker that starts.
-        if (kind === 'agentKill') await Promise.race([this.#cluster.allWorkers(), pause(10_000)]);
+        if (kind === 'agentKill') await Promise.race([this.#deployment.allWorkers(), pause(10_000)]);
       }
     });
-    await Promise.all(loops);
-    this.#processFaultsOver = true;
+    const links = LINK_KINDS.map(async (kind, i) => {
+      const random = makeRandom(seed + 4_000 + i);
+      while (this.#isDue(kind)) {
+        await this.#strike(kind, () => breakLink(kind, scene, random));
+        await pause(2_000 * random());
+      }
+    });
+    await Promise.all([...loops, ...links, this.#storeFaults(makeRandom(seed + 5_000))]);
+    this.#otherFaultsOver = true;
   }
 
-  async #strike(kind: 'workerKill' | 'agentKill' | 'workerStop', random: () => number): Promise<void> {
-    if (kind === 'agentKill') {
-      await eventually(() => !this.#masterLooksSoon(), "Egg's master has looked");
-      const pid = await this.#cluster.agentPid();
-      this.#faultTimes.push(performance.now());
-      await this.#cluster.signal(pid, 'SIGKILL');
-      if ((await this.#cluster.agentPid()) === pid) this.#without.push(`agent ${pid} did not die`);
-      const before = this.#beats.length;
-      await eventually(() => this.#beats.length > before + 1, 'messages are ordered again');
-      return;
+  async #storeFaults(random: () => number): Promise<void> {
+    for (;;) {
+      const due: readonly StoreFault[] = STORE_KINDS.filter((kind) => this.#isDue(kind));
+      const kind = due[Math.floor(random() * due.length)];
+      if (kind === undefined) return;
+      const n = 1 + (this.#struck.get(kind) ?? 0);
+      await this.#strike(kind, () => breakStore(kind, n, this.#scene, random));
+      await pause(500 * random());
     }
-    const workers = await this.#cluster.allWorkers();
-    const { pid } = workers[Math.floor(random() * workers.length)]!;
-    // Without a client on it, nobody would notice.
-    await eventually(
-      () => this.#clients.some(({ worker }) => worker === pid) || !this.#isAlive(pid),
-      'a client is on it',
+  }
+
+  async #strike(kind: FaultKind, strike: () => Promise<void>): Promise<void> {
+    this.#say(`${kind} ${1 + (this.#struck.get(kind) ?? 0)}, ${this.#oracle.count} messages`);
+    const withoutEffect = this.#without.length;
+    try {
+      await strike();
+    } catch (cause) {
+      throw new Error(`${kind} failed`, { cause });
+    }
+    if (this.#without.length === withoutEffect) this.#strikes(kind);
+  }
+
+  get #scene(): Scene {
+    return {
+      deployment: this.#deployment,
+      clients: this.#clients,
+      breaks: () => void this.#faultTimes.push(performance.now()),
+      hadNoEffect: (what) => void this.#without.push(what),
+      publish: () => {
+        const publish = { acknowledged: false };
+        void this.#sendBeat((): void => void (publish.acknowledged = true));
+        return publish;
+      },
+      isServed: async () => {
+        const before = this.#beats.length;
+        await eventually(() => this.#beats.length > before + 1, 'messages are ordered again');
+      },
+    };
+  }
+
+  #strikes(kind: FaultKind): void {
+    this.#struck.set(kind, 1 + (this.#struck.get(kind) ?? 0));
+  }
+
+  get #counts(): FaultCounts {
+    return Object.fromEntries(
+      Object.keys(this.#plan.faults).map((kind) => [kind, this.#struck.get(kind as FaultKind) ?? 0]),
     );
-    if (!this.#isAlive(pid)) return this.#strike(kind, random);
-    this.#faultTimes.push(performance.now());
-    if (kind === 'workerKill') {
-      await this.#cluster.signal(pid, 'SIGKILL');
-      await eventually(() => this.#clients.every(({ worker }) => worker !== pid), 'its clients have noticed');
-      await this.#cluster.allWorkers();
-      if (this.#isAlive(pid)) this.#without.push(`worker ${pid} lives`);
-      return;
-    }
-    await this.#cluster.signal(pid, 'SIGSTOP');
-    await eventually(() => !['R', 'S', 'D'].includes(stateOf(pid)), 'the worker is stopped or gone');
-    await pause(200 + 800 * random());
-    const state = stateOf(pid);
-    if (state === 'T') await this.#cluster.signal(pid, 'SIGCONT');
-    // One that was killed meanwhile does not count as stopped.
-    else if (state === '' || state === 'Z' || state === 'X') await this.#strike(kind, random);
-    else this.#without.push(`worker ${pid} went on by itself: ${state}`);
   }
 
-  /**
-   * Egg's master looks every 10 s, a little late each time, whether there is an agent, and ends the app when there was
-   * none three times in a row. Agents that are killed every few seconds must not be missing just then.
-   */
-  #masterLooksSoon(): boolean {
-    const sinceLook = (performance.now() - this.#cluster.readyAt) % 10_000;
-    return sinceLook < 2_000 || sinceLook > 8_500;
+  /** Whether a kind has not struck often enough. */
+  #isDue(kind: FaultKind): boolean {
+    if (this.#without.length >= MAX_WITHOUT) return false;
+    return !this.#isCut && (this.#struck.get(kind) ?? 0) < (this.#plan.faults[kind] ?? 0);
   }
 
-  #isAlive(pid: number): boolean {
-    return this.#cluster.workers().some((worker) => worker.pid === pid);
-  }
+  #otherFaultsOver = false;
 
-  #processFaultsOver = false;
-
+  /** Whether nothing more is to be broken. */
   get #isCut(): boolean {
-    return this.#plan.signal?.aborted === true;
+    return this.#closed || this.#plan.signal?.aborted === true;
   }
 
   /** Whether faults of another kind are still to come: then this kind goes on, so that they meet. */
   #othersStrike(kind: 'disconnect' | 'stall'): boolean {
-    const other = kind === 'disconnect' ? 'stall' : 'disconnect';
-    if (this.#isCut) return false;
-    return !this.#processFaultsOver || this.#struck[other] < this.#plan.faults[other];
+    return !this.#isCut && (!this.#otherFaultsOver || this.#isDue(kind === 'disconnect' ? 'stall' : 'disconnect'));
   }
 
   #longestMs(): number {
-    let longest = 0;
-    for (const at of this.#faultTimes) {
-      const times = this.#beats
-        .filter((beat) => beat.at >= at && this.#clients.every((client) => client.beats.has(beat.name)))
-        .map(({ name }) => Math.max(...this.#clients.map((client) => client.beats.get(name)!)));
-      if (times.length > 0) longest = Math.max(longest, Math.min(...times) - at);
-    }
-    return longest;
+    // When everyone had them.
+    const served = this.#beats
+      .filter(({ name }) => this.#clients.every((client) => client.beats.has(name)))
+      .map(({ name, at }) => ({ at, by: Math.max(...this.#clients.map((client) => client.beats.get(name)!)) }));
+    const times = this.#faultTimes.map(
+      (at) => Math.min(...served.filter((beat) => beat.at >= at).map(({ by }) => by)) - at,
+    );
+    return Math.max(0, ...times.filter(Number.isFinite));
   }
-}
-
-/** The state of a process as the kernel tells it: `T` is stopped, `Z` and `X` are dead; empty when it is gone. */
-function stateOf(pid: number): string {
-  const file = `/proc/${pid}/stat`;
-  return existsSync(file) ? readFileSync(file, 'utf8').split(') ')[1]!.charAt(0) : '';
 }
 
 async function statsOf(url: string): Promise<{ unsentBytes: number } | undefined> {

@@ -63,6 +63,7 @@ export class Oracle {
       /** By publisher, its newest message here. */
       const newest = new Map<string, number>();
       let place = { epoch: '', seq: 0 };
+      const epochs = new Set<string>();
       for (const { text, id } of received) {
         found.deliveries++;
         const message = this.#published.get(text);
@@ -70,10 +71,14 @@ export class Oracle {
         if (seen.has(text)) find('twice', `${name} got ${text} again at ${id}`);
         seen.add(text);
         const position = parseCursor(id);
-        if (position === undefined || (position.epoch === place.epoch && position.seq <= place.seq)) {
-          find('outOfOrder', `${name} got ${text} at ${id}, after ${place.seq}`);
+        const isBack = position !== undefined && position.epoch !== place.epoch && epochs.has(position.epoch);
+        if (position === undefined || isBack || (position.epoch === place.epoch && position.seq <= place.seq)) {
+          find('outOfOrder', `${name} got ${text} at ${id}, after ${place.epoch}-${place.seq}`);
         }
         place = position ?? place;
+        epochs.add(place.epoch);
+        // What was not acknowledged may be on its way while its publisher goes on in another worker.
+        if (message?.fate !== 'acknowledged') continue;
         const [publisher = '', number] = text.split('.');
         if (Number(number) <= (newest.get(publisher) ?? -1)) find('outOfOrder', `${name} got ${text} late`);
         newest.set(publisher, Number(number));

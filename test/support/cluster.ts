@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { eventually } from './eventually';
 import { freePort } from './free_port';
+import { bornAt, isAlive } from './processes';
 
 /** A worker of a cluster, with a port of its own. */
 export interface Worker {
@@ -50,6 +51,7 @@ export class Cluster {
   readonly #workers: number;
   #printed = '';
   #readyAt = 0;
+  readonly #killed = new Set<number>();
   #closed = false;
   #stopped = false;
 
@@ -120,19 +122,18 @@ export class Cluster {
   /** The living workers. */
   workers(): Worker[] {
     if (this.#stopped) return [];
-    return this.#pids()
-      .filter(isAlive)
-      .map((pid) => {
-        const port = readFileSync(join(this.#dir, 'workers', String(pid)), 'utf8');
-        return { pid, url: `http://127.0.0.1:${port}` };
-      });
+    return this.#alive().map(({ pid, port }) => ({ pid, url: `http://127.0.0.1:${port}` }));
   }
 
-  /** Every worker that there was. */
-  #pids(): number[] {
+  /** Of all workers that there were, those that live. */
+  #alive(): { pid: number; port: number }[] {
     return readdirSync(join(this.#dir, 'workers'))
-      .filter((name) => /^\d+$/.test(name))
-      .map(Number);
+      .filter((name) => /^\d+$/.test(name) && isAlive(Number(name)))
+      .map((name) => {
+        const { port, born } = JSON.parse(this.read(join('workers', name))) as { port: number; born: string };
+        return { pid: Number(name), port, born };
+      })
+      .filter(({ pid, born }) => isAlive(pid, born));
   }
 
   /** The workers, once all of them live and serve. */
@@ -143,15 +144,23 @@ export class Cluster {
 
   /** Sends a signal to a process of the cluster; resolves, when that ends it, once it is gone. */
   async signal(pid: number, signal: NodeJS.Signals): Promise<void> {
+    if (signal === 'SIGKILL') this.#killed.add(pid);
+    const born = bornAt(pid);
     process.kill(pid, signal);
-    if (signal === 'SIGKILL' || signal === 'SIGTERM') await eventually(() => !isAlive(pid), `${pid} is gone`);
+    if (signal === 'SIGKILL' || signal === 'SIGTERM') await eventually(() => !isAlive(pid, born), `${pid} is gone`);
+  }
+
+  /** Whether a process was killed by `signal`: it may not have died yet. */
+  wasKilled(pid: number): boolean {
+    return this.#killed.has(pid);
   }
 
   /** The agent's pid, once it has one. */
   async agentPid(): Promise<number> {
-    const file = join(this.#dir, 'agent');
-    await eventually(() => existsSync(file) && isAlive(Number(readFileSync(file, 'utf8'))), 'the agent lives');
-    return Number(readFileSync(file, 'utf8'));
+    const told = (): { pid: number; born: string } =>
+      JSON.parse(this.read('agent') || '{ "pid": 0 }') as ReturnType<typeof told>;
+    await eventually(() => told().pid > 0 && isAlive(told().pid, told().born), 'the agent lives');
+    return told().pid;
   }
 
   /** The errors that its processes logged or printed. */
@@ -182,6 +191,15 @@ export class Cluster {
     return this.#master.exitCode ?? this.#master.signalCode;
   }
 
+  /** Kills every process of it at once, as a machine does that dies. */
+  async kill(): Promise<void> {
+    // The master first: it would start the others again.
+    const pids = [this.masterPid, await this.agentPid(), ...this.workers().map(({ pid }) => pid)];
+    const births = pids.map(bornAt);
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    await eventually(() => !pids.some((pid, i) => isAlive(pid, births[i])), 'all of them are gone');
+  }
+
   /** Asks the cluster to end, as a process manager does; resolves with the ms it took. */
   async stop(): Promise<number> {
     const began = performance.now();
@@ -193,7 +211,7 @@ export class Cluster {
       await exited;
     }
     const ms = performance.now() - began;
-    await eventually(() => !this.#pids().some(isAlive), 'all workers are gone');
+    await eventually(() => this.#alive().length === 0, 'all workers are gone');
     rmSync(this.#dir, { recursive: true, force: true });
     return ms;
   }
@@ -203,13 +221,4 @@ function toPlugins(paths: Readonly<Record<string, string>>): Record<string, { en
   return Object.fromEntries(
     Object.entries(paths).map(([name, path]) => [name, { enable: true, path: resolve(FIXTURES, path) }]),
   );
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }

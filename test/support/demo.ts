@@ -2,42 +2,74 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { descendantsOf, type Process } from './processes';
 
 const ROOT = path.join(__dirname, '../..');
 const START_MS = 60_000;
 const STOP_MS = 20_000;
 
-/** The demo app, in processes of its own, as `npm start` runs it. */
+/** How the demo is started: on one host, or on two. */
+const COMMANDS = {
+  start: [process.execPath, '--require', 'tsx/cjs', 'example/start.ts'],
+  'start:redis': ['npm', 'run', 'start:redis'],
+} as const;
+
+/** The demo app, in processes of its own. */
 export class Demo {
   readonly url: string;
   readonly port: number;
   readonly #master: ChildProcess;
+  readonly #printed: readonly string[];
+  readonly #over: Promise<unknown>;
 
-  private constructor(master: ChildProcess, url: string) {
+  private constructor(master: ChildProcess, url: string, printed: readonly string[], over: Promise<unknown>) {
     this.#master = master;
+    this.#printed = printed;
+    this.#over = over;
     this.url = url;
     this.port = Number(new URL(url).port);
   }
 
   /** Starts it on a port, a free one by default, and resolves once it says that it is ready. */
-  static async start(port = 0): Promise<Demo> {
-    const master = spawn(process.execPath, ['--require', 'tsx/cjs', 'example/start.ts'], {
+  static async start(port = 0, script: keyof typeof COMMANDS = 'start', env: NodeJS.ProcessEnv = {}): Promise<Demo> {
+    const [command, ...args] = COMMANDS[script];
+    const master = spawn(command, args, {
       cwd: ROOT,
-      env: { ...process.env, PORT: String(port) },
+      env: { ...process.env, ...env, PORT: String(port) },
       stdio: ['ignore', 'pipe', 'pipe'],
       // A process group of its own: killing it reaches the workers and what they started, and nobody else.
       detached: true,
     });
     leaveNothingBehind(master);
+    const printed: string[] = [];
+    // Unlike 'exit', it comes when all that was printed has been read.
+    const over = once(master, 'close');
     try {
-      return new Demo(master, await readyUrl(master));
+      return new Demo(master, await readyUrl(master, printed), printed, over);
     } catch (error) {
       killGroup(master);
       throw error;
     }
   }
 
-  /** Ends it as Ctrl-C or a process manager does, and resolves once it is gone; throws if it takes too long. */
+  /** All of its processes, now. */
+  get processes(): Process[] {
+    return descendantsOf(this.#master.pid!);
+  }
+
+  /** Ends it as Ctrl-C in a terminal does, which goes to the whole group; resolves once it is gone. */
+  async interrupt(): Promise<void> {
+    process.kill(-this.#master.pid!, 'SIGINT');
+    await this.#over;
+  }
+
+  /** Resolves with all that it printed once it has ended by itself. */
+  async ended(): Promise<string> {
+    await this.#over;
+    return this.#printed.join('\n');
+  }
+
+  /** Ends it as a process manager does, and resolves once it is gone; throws if it takes too long. */
   async stop(): Promise<void> {
     if (isGone(this.#master)) return;
     const gone = once(this.#master, 'exit', { signal: AbortSignal.timeout(STOP_MS) });
@@ -59,19 +91,18 @@ export class Demo {
 }
 
 /** Reads what it prints until it says where it is. */
-async function readyUrl(master: ChildProcess): Promise<string> {
-  const printed: string[] = [];
+async function readyUrl(master: ChildProcess, printed: string[]): Promise<string> {
   const timeout = AbortSignal.timeout(START_MS);
   const ready = new Promise<string>((resolve, reject) => {
     const fail = (why: string) => reject(new Error(`the demo ${why}; it printed:\n${printed.join('\n')}`));
     for (const stream of [master.stdout!, master.stderr!]) {
       createInterface({ input: stream }).on('line', (line) => {
         printed.push(line);
-        const url = /^egg-sse demo: open (http:\S+)$/.exec(line)?.[1];
+        const url = /^egg-sse demo.*: open (http:\S+)$/.exec(line)?.[1];
         if (url !== undefined) resolve(url);
       });
     }
-    master.once('exit', (code, signal) => fail(`ended with ${signal ?? `code ${code}`} before it was ready`));
+    master.once('close', (code, signal) => fail(`ended with ${signal ?? `code ${code}`} before it was ready`));
     timeout.addEventListener('abort', () => fail(`was not ready after ${START_MS} ms`));
   });
   return ready;

@@ -5,12 +5,14 @@ import { after } from 'node:test';
 import { inspect } from 'node:util';
 import config from '../../config/config.default';
 import { Publisher } from '../../lib/bridge/publisher';
+import type { Broker } from '../../lib/broker';
 import { MemoryBroker } from '../../lib/broker/memory';
 import { REQUEST } from '../../lib/cause';
+import { Cors } from '../../lib/cors';
 import { checkOptions, type SseOptions } from '../../lib/options';
 import { Sse } from '../../lib/sse';
 
-/** The core on plain `node:http`: no Egg, the memory broker, a free port. */
+/** The core on plain `node:http`: no Egg, a free port, and the memory broker unless another is given. */
 export interface PlainServer {
   readonly sse: Sse;
   readonly server: Server;
@@ -26,23 +28,29 @@ export function optionsWith(overrides: Partial<Record<keyof SseOptions, unknown>
 }
 
 /** Starts one. */
-export async function startPlain(overrides: Partial<Record<keyof SseOptions, unknown>> = {}): Promise<PlainServer> {
+export async function startPlain(
+  overrides: Partial<Record<keyof SseOptions, unknown>> = {},
+  broker?: Broker,
+): Promise<PlainServer> {
   const logged: string[] = [];
   const log = (message: string | Error): void =>
     void logged.push(typeof message === 'string' ? message : inspect(message));
   const options = optionsWith(overrides);
   const sse = new Sse({
     options,
-    broker: new MemoryBroker(),
-    isAlone: true,
+    broker: broker ?? new MemoryBroker(),
+    isAlone: broker === undefined,
     causeOf: () => REQUEST,
     logger: { info: log, warn: log, error: log },
   });
   await sse.start();
   const publisher = Publisher.of(sse, options.publisher);
+  const cors = Cors.of(options);
   const server = createServer((request, response) => {
-    if (publisher !== undefined && request.method === 'POST') void publisher.serve(request, response);
-    else if (!sse.endpoint.refuseMethod(request, response)) void sse.endpoint.serve(request, response);
+    if (publisher !== undefined && request.method === 'POST') {
+      cors?.apply(request, response);
+      void publisher.serve(request, response);
+    } else if (!sse.endpoint.answerMethod(request, response)) void sse.endpoint.serve(request, response);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -65,8 +73,8 @@ export async function startPlain(overrides: Partial<Record<keyof SseOptions, unk
 export function plainServers(): typeof startPlain {
   const servers: PlainServer[] = [];
   after(() => Promise.all(servers.map((server) => server.close())));
-  return async (overrides) => {
-    const server = await startPlain(overrides);
+  return async (overrides, broker) => {
+    const server = await startPlain(overrides, broker);
     servers.push(server);
     return server;
   };

@@ -6,6 +6,14 @@ import { join } from 'node:path';
 import Redis from 'ioredis';
 import { eventually } from './eventually';
 import { freePort } from './free_port';
+import { findProgram } from './program';
+
+const REDIS = { title: 'redis-server', names: ['redis-server'], debian: 'redis-server' };
+
+/** Whether there is a redis-server to start; if not, what it is for is to be skipped. */
+export function hasRedis(skipped: string): boolean {
+  return findProgram(REDIS, skipped) !== undefined;
+}
 
 /** A Redis server of a test's own, on a free port. */
 export class RedisServer {
@@ -23,6 +31,7 @@ export class RedisServer {
 
   /** Starts one, which keeps nothing on disk unless `args` say so. */
   static async start(args: readonly string[] = [], port?: number): Promise<RedisServer> {
+    if (!hasRedis('this test')) throw new Error('there is no redis-server');
     const server = new RedisServer(port ?? (await freePort()), args);
     await server.restart();
     return server;

@@ -1,5 +1,6 @@
 import { byId } from './element.js';
 import { Job } from './job.js';
+import { Logins } from './logins.js';
 import { Notices } from './notices.js';
 import { Returns } from './returns.js';
 import { Room } from './room.js';
@@ -22,7 +23,11 @@ new Room(stream, room);
 new Status('ticker').follow(stream, ['tick']);
 new Status('room').follow(stream, ['said']);
 new Workers(stream);
-wire.watch(stream, ['tick', 'said', 'workers', 'clients', 'worker', 'ledger']);
+new Logins(stream, () => {
+  stream.beginAnew();
+  if (!isPaused()) stream.open();
+});
+wire.watch(stream, ['tick', 'said', 'note', 'workers', 'clients', 'worker', 'ledger']);
 notices.watch(stream);
 returns.watch(stream, 'Page', ['tick', 'said', 'workers']);
 

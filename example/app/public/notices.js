@@ -13,6 +13,7 @@ const BYES = {
   age: 'the stream had reached its age',
   shutdown: 'the server is going down',
   closed: 'the server closed the stream',
+  'logged out': 'you logged out',
 };
 
 /** What happened to a stream, in words, at the top of the page. */
@@ -47,7 +48,7 @@ export class Notices {
   }
 }
 
-// The key that every stream holds is the plugin's own.
+// Every stream holds it.
 function isOurs(key) {
-  return !key.startsWith('@');
+  return key !== '@all';
 }

@@ -1,10 +1,17 @@
+// Longer than a publish may take. A connection on its way to a worker that is killed gets no answer, and no end.
+const ANSWER_MS = 20_000;
+
 /** Posts JSON with Egg's CSRF token; throws with the server's own words when it says no. */
-export async function post(path, body = {}) {
-  const response = await fetch(path, {
+export async function post(url, body = {}) {
+  const response = await fetch(url, {
     method: 'POST',
+    // Another host of the demo wants the token's cookie as well; cookies know no ports.
+    credentials: 'include',
     headers: { 'Content-Type': 'application/json', 'x-csrf-token': cookie('csrfToken') },
     body: JSON.stringify(body),
-  }).catch(() => {
+    signal: AbortSignal.timeout(ANSWER_MS),
+  }).catch(({ name }) => {
+    if (name === 'TimeoutError') throw new Error(`The server did not answer in ${ANSWER_MS / 1_000} s.`);
     throw new Error('The server cannot be reached; try again in a moment.');
   });
   const answer = await response.json().catch(() => ({}));

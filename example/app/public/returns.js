@@ -37,6 +37,7 @@ class Account {
   #last;
   #ids = new Set();
   #twice = 0;
+  #begun = 0;
   /** From where the stream was lost or closed until it is accounted for. */
   #away;
 
@@ -60,6 +61,14 @@ class Account {
   }
 
   #return() {
+    if (this.#begun !== this.#stream.begun) {
+      // Nothing was promised to it of what came before.
+      this.#begun = this.#stream.begun;
+      this.#last = undefined;
+      this.#away = undefined;
+      this.#ids.clear();
+      this.#twice = 0;
+    }
     if (this.#away === undefined) return;
     this.#away.backAt = performance.now();
     this.#away.catchingUp = true;

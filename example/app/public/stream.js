@@ -11,17 +11,22 @@ const REOPEN_AFTER = 3_000;
 export class Stream {
   /** The place up to which everything has arrived. */
   lastEventId;
+  /** How often it was begun anew. */
+  begun = 0;
   /** `closed`, `connecting`, `open` or `waiting` to reconnect. */
   state = 'closed';
   /** The worker it is on or was last on. Demo only: the server says it to who opens with a key `stream:…`. */
   pid;
   #keys;
+  #origin;
   #source;
   #timer;
   #listeners = new Map();
   #onState = [];
 
-  constructor(keys, lastEventId = '') {
+  /** `origin` is that of another host; without it, the stream is that of the page's own. */
+  constructor(keys, lastEventId = '', origin = '') {
+    this.#origin = origin;
     this.#keys = [...keys, `stream:${Math.random().toString(36).slice(2)}`];
     this.lastEventId = lastEventId;
     this.on('worker', ({ pid }) => {
@@ -47,11 +52,11 @@ export class Stream {
   }
 
   open() {
-    this.close();
+    this.#end();
     this.#become('connecting');
     const query = new URLSearchParams(this.#keys.map((key) => ['connectKey', key]));
     if (this.lastEventId !== '') query.set('lastEventId', this.lastEventId);
-    const source = new EventSource(`/stream?${query}`);
+    const source = new EventSource(`${this.#origin}/stream?${query}`);
     source.addEventListener('open', () => this.#become('open'));
     source.addEventListener('error', () => {
       this.#become('waiting');
@@ -62,11 +67,21 @@ export class Stream {
     return this;
   }
 
+  /** It is somebody else's when it opens next: where the one before was says nothing of what they have heard. */
+  beginAnew() {
+    this.lastEventId = '';
+    this.begun++;
+  }
+
   close() {
+    this.#end();
+    this.#become('closed');
+  }
+
+  #end() {
     clearTimeout(this.#timer);
     this.#source?.close();
     this.#source = undefined;
-    this.#become('closed');
   }
 
   #receive = (event) => {

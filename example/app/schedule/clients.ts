@@ -1,4 +1,5 @@
 import { Subscription } from 'egg';
+import { AUDIENCES } from '../../lib/people';
 
 /** Every worker runs it and tells its own clients. What is true for a moment only has no place in the history. */
 export default class Clients extends Subscription {
@@ -7,6 +8,9 @@ export default class Clients extends Subscription {
   }
 
   async subscribe(): Promise<void> {
-    await this.app.sse.publish('cluster', { event: 'clients', data: await this.app.sse.total() });
+    const { sse } = this.app;
+    const here = [...AUDIENCES].map(async ([name, key]) => [name, (await sse.total(key)).clients] as const);
+    const [total, ...counts] = await Promise.all([sse.total(), ...here]);
+    await sse.publish('cluster', { event: 'clients', data: { ...total, here: Object.fromEntries(counts) } });
   }
 }

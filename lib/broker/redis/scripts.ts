@@ -189,47 +189,59 @@ return { string.format('%.0f', term), seq, string.format('%.0f', now()) }
 `;
 
 /**
- * Orders a publisher's drafts, each once: its numbers grow, and those that are not new are passed over.
+ * Orders a publisher's drafts, each once: its numbers grow, and those that are not new are passed over. A draft that its
+ * fence stops gets a place without a message, so that its publisher hears of it.
  *
- * KEYS order, meta, lost, latest, the publisher's newest number, mail, waiting, done, unread. ARGV the publisher's name, ms that its number is kept, the
- * most messages, their age in ms, that of mail; then for each draft: number, keys as JSON, body, event, id, host, act as
- * JSON, those of its keys that are mailboxes as JSON, what it says was taken of mailboxes as JSON, each '' for none.
- * Returns 0, with nothing done, when there is no order to add to.
+ * KEYS order, meta, lost, latest, the publisher's newest number, fences, mail, waiting, done, unread. ARGV the publisher's
+ * name, the term it knows of, ms that its number is kept, the most messages, their age in ms, that of mail; then for each
+ * draft: number, keys as JSON, body, event, id, host, act as JSON, confirm, those of its keys that are mailboxes as JSON,
+ * what it says was taken of mailboxes as JSON, fence as JSON, each '' for none.
+ * Returns 0, with nothing done, when that epoch is over: what the publisher sent before may be lost, and comes first.
  */
 export const APPEND = `${HEAD}${TRIM}
-local order, meta, lost, latest, newest = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local order, meta, lost, latest, newest, fences = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local function isNews(text)
+  if text == '' then return true end
+  local fence = cjson.decode(text)
+  local last = redis.call('HGET', fences, fence.name)
+  last = last and cjson.decode(last)
+  if last and last.run >= fence.run then return false end
+  redis.call('HSET', fences, fence.name, text)
+  return not last or last.digest ~= fence.digest
+end
 local term = tonumber(redis.call('HGET', meta, 'term'))
-if not term then return 0 end
+if term ~= tonumber(ARGV[2]) then return 0 end
 local last = tonumber(redis.call('GET', newest) or 0)
 local time = string.format('%.0f', now())
 local count = 0
-for i = 6, #ARGV, 9 do
+for i = 7, #ARGV, 11 do
   local number = tonumber(ARGV[i])
   if number > last then
-    local entry = { 't', time, 'n', ARGV[1] .. '.' .. ARGV[i], 'k', ARGV[i + 1], 'b', ARGV[i + 2] }
-    for at, name in ipairs({ 'e', 'i', 'h', 'a', 'm' }) do
-      if ARGV[i + 2 + at] ~= '' then
-        entry[#entry + 1] = name
-        entry[#entry + 1] = ARGV[i + 2 + at]
+    local entry = { 't', time, 'n', ARGV[1] .. '.' .. ARGV[i] }
+    local keys, boxes = {}, {}
+    if isNews(ARGV[i + 10]) then
+      keys = cjson.decode(ARGV[i + 1])
+      if ARGV[i + 8] ~= '' then boxes = cjson.decode(ARGV[i + 8]) end
+      for at, name in ipairs({ 'k', 'b', 'e', 'i', 'h', 'a', 'c', 'm' }) do
+        if at <= 2 or ARGV[i + at] ~= '' then
+          entry[#entry + 1] = name
+          entry[#entry + 1] = ARGV[i + at]
+        end
       end
     end
     local seq = redis.call('HINCRBY', meta, 'seq', 1)
     redis.call('XADD', order, place(term, seq), unpack(entry))
-    for _, key in ipairs(cjson.decode(ARGV[i + 1])) do redis.call('ZADD', latest, seq, ARGV[i + 5] .. '\\n' .. key) end
-    if ARGV[i + 7] ~= '' then
-      for _, key in ipairs(cjson.decode(ARGV[i + 7])) do
-        redis.call('ZADD', WAITING, seq, place(term, seq) .. '\\n' .. key)
-      end
-    end
-    if ARGV[i + 8] ~= '' then take(cjson.decode(ARGV[i + 8])) end
+    for _, key in ipairs(keys) do redis.call('ZADD', latest, seq, ARGV[i + 5] .. '\\n' .. key) end
+    for _, key in ipairs(boxes) do redis.call('ZADD', WAITING, seq, place(term, seq) .. '\\n' .. key) end
+    if ARGV[i + 9] ~= '' then take(cjson.decode(ARGV[i + 9])) end
     last = number
     count = count + 1
   end
 end
-redis.call('SET', newest, string.format('%.0f', last), 'PX', ARGV[2])
+redis.call('SET', newest, string.format('%.0f', last), 'PX', ARGV[3])
 bound(latest, meta, 'unlisted')
-trim(order, meta, lost, tonumber(ARGV[3]), tonumber(ARGV[4]), 2 * count + 64)
-trimMail(order, meta, lost, tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), 2 * count + 64)
+trim(order, meta, lost, tonumber(ARGV[4]), tonumber(ARGV[5]), 2 * count + 64)
+trimMail(order, meta, lost, tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), 2 * count + 64)
 return 1
 `;
 
@@ -240,10 +252,11 @@ return 1
  * mail.
  */
 export const BEAT = `${HEAD}${TRIM}
-redis.call('ZADD', KEYS[4], now(), ARGV[1])
+-- What only frees memory comes first: Redis does it when it is full, and refuses nothing after it.
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now() - 60000)
 trim(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2]), tonumber(ARGV[3]), 512)
 trimMail(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), 512)
+redis.call('ZADD', KEYS[4], now(), ARGV[1])
 return 1
 `;
 

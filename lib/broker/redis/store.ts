@@ -52,6 +52,24 @@ export interface StoreTakes {
   readonly told: readonly (readonly [seq: number, key: string, host: string])[];
 }
 
+/** What a draft that is fenced is ordered under. */
+export interface Fence {
+  /** What it is a result of. */
+  readonly name: string;
+  /** Grows with each run; not above 2^53. */
+  readonly run: number;
+  /** The same for equal results. */
+  readonly digest: string;
+}
+
+/**
+ * A draft that gets its place, but is a message only if it is news: a newer run of the same name has not come before it,
+ * and its result is another one than the last.
+ */
+export interface FencedDraft extends Draft {
+  readonly fence?: Fence;
+}
+
 /** An epoch: `first` to `last` is what its store had, and `seen` how far someone had heard of more. */
 export interface Epoch {
   readonly term: number;
@@ -77,6 +95,9 @@ const DEAD_AFTER_MS = 6_000;
 const INBOX_KEPT_S = 60;
 const MAIL_COUNT = 500;
 
+/** Where the scripts keep mail. */
+const MAIL = ['mail', 'waiting', 'done', 'unread'] as const;
+
 /** The streams a worker reads. */
 export type StreamName = 'order' | 'questions' | 'inbox';
 
@@ -97,21 +118,22 @@ export class Store {
 
   /** Takes part in the order; `heard` is how far, and `keys` of which its last messages were. */
   async attach(heard: Place | undefined, witness: object): Promise<{ at: Place; now: number }> {
-    const [term, seq, now] = (await this.#run(
+    const [term, seq, now] = (await this.run(
       ATTACH,
-      [this.#key('order'), this.#key('meta')],
+      ['order', 'meta'],
       [heard?.term ?? '', heard?.seq ?? '', JSON.stringify(witness)],
     )) as [string, number, string];
     return { at: { term: Number(term), seq }, now: Number(now) };
   }
 
-  /** Orders drafts; false when the order is gone and has to be attached to again. */
+  /** Orders drafts in an epoch; false when it is over, and the order has to be attached to again. */
   async append(
-    drafts: readonly Numbered<Draft>[],
+    drafts: readonly Numbered<FencedDraft>[],
     of: {
-      host(draft: Draft): string;
-      mailboxes(draft: Draft): readonly string[];
-      takes(draft: Draft): StoreTakes | undefined;
+      term: number;
+      host(draft: FencedDraft): string;
+      mailboxes(draft: FencedDraft): readonly string[];
+      takes(draft: FencedDraft): StoreTakes | undefined;
     },
   ): Promise<boolean> {
     const json = (value: object | undefined): string => (value === undefined ? '' : JSON.stringify(value));
@@ -123,20 +145,15 @@ export class Store {
       draft.id ?? '',
       of.host(draft),
       json(draft.act),
+      draft.confirm ?? '',
       of.mailboxes(draft).length === 0 ? '' : json(of.mailboxes(draft)),
       json(of.takes(draft)),
+      json(draft.fence),
     ]);
-    const done = await this.#run(
+    const done = await this.run(
       APPEND,
-      [
-        this.#key('order'),
-        this.#key('meta'),
-        this.#key('lost'),
-        this.#key('latest'),
-        this.#key(`from:${this.#worker}`),
-        ...this.#mailKeys,
-      ],
-      [this.#worker, NUMBER_KEPT_MS, this.#bounds.count, this.#bounds.age, this.#bounds.mailAge, ...fields],
+      ['order', 'meta', 'lost', 'latest', `from:${this.#worker}`, 'fences', ...MAIL],
+      [this.#worker, of.term, NUMBER_KEPT_MS, this.#bounds.count, this.#bounds.age, this.#bounds.mailAge, ...fields],
     );
     return done === 1;
   }
@@ -205,20 +222,16 @@ export class Store {
 
   /** Says that this worker lives, and lets go of what is too old. */
   async beat(): Promise<void> {
-    await this.#run(
+    await this.run(
       BEAT,
-      [this.#key('order'), this.#key('meta'), this.#key('lost'), this.#key('workers'), ...this.#mailKeys],
+      ['order', 'meta', 'lost', 'workers', ...MAIL],
       [this.#worker, this.#bounds.count, this.#bounds.age, this.#bounds.mailAge],
     );
   }
 
   /** Asks all workers, and returns their names. */
   async ask(question: object): Promise<string[]> {
-    return (await this.#run(
-      ASK,
-      [this.#key('workers'), this.#key('questions')],
-      [JSON.stringify(question), DEAD_AFTER_MS],
-    )) as string[];
+    return (await this.run(ASK, ['workers', 'questions'], [JSON.stringify(question), DEAD_AFTER_MS])) as string[];
   }
 
   /** Answers a worker. */
@@ -263,8 +276,15 @@ export class Store {
     return found;
   }
 
-  get #mailKeys(): string[] {
-    return ['mail', 'waiting', 'done', 'unread'].map((name) => this.#key(name));
+  /** Runs a script in one step, with keys of these names beside those of the order. */
+  async run(script: string, names: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+    const keys = names.map((name) => this.#key(name));
+    try {
+      return await this.#call('evalsha', sha(script), keys.length, ...keys, ...args);
+    } catch (error) {
+      if (!(error as Error).message.startsWith('NOSCRIPT')) throw error;
+      return this.#call('eval', script, keys.length, ...keys, ...args);
+    }
   }
 
   #key(name: string): string {
@@ -273,15 +293,6 @@ export class Store {
 
   #call(command: string, ...args: (string | number)[]): Promise<unknown> {
     return within(ANSWER_MS, this.#client.call(command, ...args), 'Redis did not answer');
-  }
-
-  async #run(script: string, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
-    try {
-      return await this.#call('evalsha', sha(script), keys.length, ...keys, ...args);
-    } catch (error) {
-      if (!(error as Error).message.startsWith('NOSCRIPT')) throw error;
-      return this.#call('eval', script, keys.length, ...keys, ...args);
-    }
   }
 }
 

@@ -1,0 +1,23 @@
+import './ctrl_c';
+import { startCluster } from 'egg';
+
+// What the demo needs from the environment, so that nobody has to set it. Egg's processes inherit it.
+process.env.NODE_ENV = 'production';
+process.env.EGG_SERVER_ENV = 'prod';
+process.env.EGG_TYPESCRIPT = 'true';
+// The terminal is for the address and for errors; the rest is in example/logs.
+process.env.EGG_MASTER_LOGGER_LEVEL ??= 'ERROR';
+process.env.EGG_AGENT_WORKER_LOGGER_LEVEL ??= 'ERROR';
+process.env.EGG_APP_WORKER_LOGGER_LEVEL ??= 'ERROR';
+// Spelled as egg-logger reads it.
+process.env.NODE_CONSOLE_LOGGRE_LEVEL ??= 'ERROR';
+// Egg's cluster tells of each worker that ends as it should by this alone.
+console.info = () => {};
+
+/** Starts one host in this process: Egg's master, its agent and two workers. */
+export function startHost(port: number, onReady: () => void = () => {}): void {
+  startCluster(
+    { baseDir: __dirname, workers: 2, port, typescript: true, require: [require.resolve('./ctrl_c')] },
+    onReady,
+  );
+}

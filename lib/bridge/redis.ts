@@ -1,0 +1,113 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { SseRedisBridge, SseRoute } from '../bridge_options';
+import type { SseLogger } from '../hub';
+import { connectRedis, whenAborted, whenEnded, within, type RedisClient, type RedisSettings } from '../redis';
+import { supervise, type Supervision } from '../supervise';
+import { Carrier } from './carrier';
+import { readMessage, type Publishing } from './target';
+
+/** How long things may take, in ms. */
+export interface RedisBridgeTimes {
+  /** It looks so often whether its connection still works. */
+  readonly beat: number;
+  /** Redis may take so long to answer. */
+  readonly answer: number;
+}
+
+const TIMES: RedisBridgeTimes = { beat: 2_000, answer: 5_000 };
+
+/**
+ * Publishes what others publish in Redis, in the agent: once per host, with one connection, however many workers there
+ * are. Each host has a subscription of its own.
+ *
+ * Redis keeps nothing of it: what is said there while the connection is broken is lost. What cannot be published is
+ * logged, once for each channel or pattern and cause, and disturbs nobody.
+ */
+export class RedisBridge {
+  readonly #settings: RedisSettings;
+  readonly #channels: ReadonlyMap<string, true | string | SseRoute>;
+  readonly #patterns: ReadonlyMap<string, true | string | SseRoute>;
+  readonly #carrier: Carrier;
+  readonly #logger: SseLogger;
+  readonly #times: RedisBridgeTimes;
+  #supervision: Supervision | undefined;
+
+  constructor(
+    settings: RedisSettings,
+    { channels = {}, patterns = {} }: Pick<SseRedisBridge, 'channels' | 'patterns'>,
+    parts: { sse: Publishing; logger: SseLogger; times?: Partial<RedisBridgeTimes> },
+  ) {
+    this.#settings = settings;
+    this.#channels = new Map(Object.entries(channels));
+    this.#patterns = new Map(Object.entries(patterns));
+    this.#carrier = new Carrier(parts.sse, parts.logger);
+    this.#logger = parts.logger;
+    this.#times = { ...TIMES, ...parts.times };
+  }
+
+  /** Subscribes, and does so again whenever the connection is lost. Redis may be away. */
+  start(): void {
+    this.#supervision = supervise(
+      'Redis of config.sse.bridges.redis',
+      (up, signal) => this.#session(up, signal),
+      this.#logger,
+    );
+  }
+
+  /** Listens no more. Safe to call twice. */
+  async stop(): Promise<void> {
+    await this.#supervision?.stop();
+  }
+
+  /** Listens for as long as the connection lasts. */
+  async #session(up: () => void, signal: AbortSignal): Promise<void> {
+    const client = await connectRedis(this.#settings, signal);
+    const { aborted, forget } = whenAborted(signal);
+    try {
+      client.on('message', (channel: string, text: string) => {
+        this.#carry('channel', channel, this.#channels.get(channel), channel, text);
+      });
+      client.on('pmessage', (pattern: string, channel: string, text: string) => {
+        // Each client gets one copy: a channel with a route of its own has no other.
+        if (this.#channels.has(channel)) return;
+        this.#carry('pattern', pattern, this.#patterns.get(pattern), channel, text);
+      });
+      await Promise.race([aborted, whenEnded(client), this.#listen(client, up, signal)]);
+    } finally {
+      forget();
+      client.disconnect();
+    }
+  }
+
+  async #listen(client: RedisClient, up: () => void, signal: AbortSignal): Promise<void> {
+    const subscribe = async (command: string, names: Iterable<string>): Promise<void> => {
+      const all = [...names];
+      if (all.length > 0) await within(this.#times.answer, client.call(command, ...all), 'Redis did not answer');
+    };
+    for (;;) {
+      // To subscribe again changes nothing, and asks the very connection that messages come by, in a Redis Cluster too.
+      await subscribe('subscribe', this.#channels.keys());
+      await subscribe('psubscribe', this.#patterns.keys());
+      up();
+      await pause(this.#times.beat, undefined, { signal, ref: false });
+    }
+  }
+
+  #carry(
+    kind: 'channel' | 'pattern',
+    name: string,
+    route: true | string | SseRoute | undefined,
+    channel: string,
+    text: string,
+  ): void {
+    if (route === undefined) return;
+    const source = `a message of the Redis ${kind} ${JSON.stringify(name)}`;
+    void this.#carrier.carry(source, toRoute(route, channel), readMessage(text));
+  }
+}
+
+function toRoute(route: true | string | SseRoute, channel: string): SseRoute {
+  if (route === true) return { key: channel };
+  if (typeof route === 'string') return { key: route };
+  return route.all === true ? route : { key: channel, ...route };
+}
