@@ -20,5 +20,6 @@ export default (appInfo: EggAppInfo): PowerPartial<EggAppConfig> => ({
   // The ports of all hosts, when there are several: see config.redis.ts.
   hosts: [],
 
-  // egg-sse needs no configuration. `sse: { … }` would go here.
+  // egg-sse needs no configuration. This: what is for a person waits until they come.
+  sse: { mailbox: { keys: ['@user:*'] } },
 });

@@ -114,6 +114,38 @@ describe('logins in the demo', { timeout: SUITE_MS }, () => {
       assert.deepEqual(await targets(tab), ['ann', 'guests']);
     }
     assert.equal(await one.locator('[data-testid=report]:not([data-outcome=whole])').count(), 0);
+
+    // It waited for her.
+    await other.close();
+    await logIn(one, 'ann');
+    await receives(one, 'for Ann alone');
+    assert.deepEqual(await targets(one), ['ann', 'guests', 'ann']);
+  });
+
+  inBrowsers('keep what is for a person until they come back, and hand it over once', async () => {
+    const ann = await newBrowser();
+    const before = await openTab(ann, 'guest');
+    await logIn(before, 'ann');
+    const bob = await loggedIn('bob');
+    await bob.getByTestId('here-ann').getByText('1', { exact: true }).waitFor();
+
+    await before.close();
+    await bob.getByTestId('here-ann').getByText('0', { exact: true }).waitFor();
+    await send(bob, 'ann', 'one');
+    await send(bob, 'team', 'not to Ann alone');
+    await send(bob, 'ann', 'two');
+
+    const back = await openTab(ann, 'ann');
+    await receives(back, 'two');
+    assert.deepEqual(await received(back), [
+      ['ann', 'to Ann', 'from Bob', 'one'],
+      ['ann', 'to Ann', 'from Bob', 'two'],
+    ]);
+
+    const again = await openTab(ann, 'ann');
+    await send(bob, 'everyone', 'the end');
+    await receives(again, 'the end');
+    assert.deepEqual(await targets(again), ['everyone']);
   });
 
   inBrowsers('leave the ticker and the rooms to everyone', async () => {

@@ -126,12 +126,14 @@ describe("the README's recipes", { timeout: SUITE_MS }, () => {
     assert.equal(await bob.locator('#inbox').textContent(), '');
   });
 
-  inBrowsers('send a mail to an author who is nowhere, and to nobody else', async () => {
+  inBrowsers('keep it for an author who is nowhere, and send a mail to nobody else', async () => {
     const [ann, bob] = [await listen(AUTHOR, 'ann'), await listen(AUTHOR, 'bob')];
     await ask(bob, 'POST', '/posts/9/comments', { text: 'For Ann, who is here' });
     await shows(ann, '#inbox', 'bob commented on post 9.');
     await ask(bob, 'POST', '/posts/carl-1/comments', { text: 'For Carl, who is not' });
     await eventually(() => cluster!.read('mails.json') === '["carl: A comment on post carl-1"]', 'Carl has mail');
+    const carl = await open(AUTHOR, 'carl');
+    await shows(carl, '#inbox', 'bob commented on post carl-1.');
   });
 
   inBrowsers('refuse a guest for good', async () => {
