@@ -55,7 +55,7 @@ describe('people in an app of two workers', { timeout }, () => {
     return streams;
   };
 
-  const tell = (key: string | readonly string[], data: string): Promise<Response> => ask('/tell', { key, data });
+  const tell = (key: string | readonly string[], data: string): Promise<Response> => ask('/say', { key, data });
 
   const arrives = (streams: readonly Stream[], text: string): Promise<unknown> =>
     Promise.all(streams.map((stream) => stream.until(({ data }) => data.includes(text))));

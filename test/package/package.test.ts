@@ -8,6 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import { Audience, CAUSES_PLUGIN, ROWS } from '../support/causes';
 import { Cluster, type ClusterOptions } from '../support/cluster';
 import { RedisServer } from '../support/redis_server';
+import { Stream as SupportStream } from '../support/stream';
 import { run } from './command';
 import { Stream } from './stream';
 import { pack, type Tarball } from './tarball';
@@ -265,6 +266,45 @@ describe('the package that npm publishes', { timeout }, () => {
         const audience = await Audience.of(cluster);
         for (const row of ROWS) await t.test(`of ${row.cause}: '${row.reach}'`, () => audience.hearsOnce(row));
         audience.close();
+      });
+
+      it('asks the app who hears what, with its session, and again while a stream goes on', async () => {
+        const people = await startApp({ workers: 2, plugins: { people: 'people' } });
+        try {
+          const get = (path: string): Promise<Response> =>
+            fetch(people.url + path, { headers: { Connection: 'close' }, signal });
+          const cookies = (await get('/login?name=ann')).headers.getSetCookie();
+          const cookie = cookies.map((text) => text.split(';')[0]).join('; ');
+          const openAs = (headers: Record<string, string>): Promise<SupportStream> =>
+            SupportStream.open(`${people.url}/stream?connectKey=a`, { headers });
+
+          people.write('people', JSON.stringify({ ann: { groups: ['eng/web'] } }));
+          const [ann, guest] = [await openAs({ Cookie: cookie }), await openAs({})];
+          for (const stream of [ann, guest]) await stream.until(({ events }) => events.length > 0);
+          await get('/say?key=@user:ann&key=@group:eng&data=one');
+          await get('/say?key=@anonymous&data=two');
+          await ann.untilMessages(1);
+          await guest.untilMessages(1);
+          assert.deepEqual([ann.data, guest.data], [['one'], ['two']]);
+
+          people.write('people', JSON.stringify({ ann: { keys: ['b'] } }));
+          await get('/reauthorize?key=@user:ann');
+          await ann.until(() => ann.own('grant').length === 1);
+          await get('/say?key=a&key=@group:eng&data=no');
+          await get('/say?key=b&data=three');
+          await ann.untilMessages(2);
+          assert.deepEqual(ann.data, ['one', 'three']);
+
+          await get('/disconnect?key=@user:ann&reason=enough');
+          await ann.untilEnd();
+          assert.deepEqual(JSON.parse(ann.own('bye')[0]!.data), { reason: 'enough' });
+
+          people.write('people', '{}');
+          assert.equal((await openAs({ Cookie: cookie })).status, 403);
+          guest.close();
+        } finally {
+          await people.stop();
+        }
       });
 
       // It depends on the plugin of Redis clients, not on the app's language.
