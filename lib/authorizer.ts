@@ -1,6 +1,7 @@
 import { SseError, show } from './error';
 import type { SseLogger } from './hub';
 import { anonymous, authenticated, group, user } from './target';
+import { within } from './within';
 
 /** What an authorizer is given: Egg's `ctx`, or Node's request where there is no Egg. */
 // oxlint-disable-next-line typescript/no-empty-object-type -- lib/index.ts says that it is Egg's
@@ -76,16 +77,12 @@ export class Authorizer {
    */
   async admit(ctx: () => Promise<object>, asked: { readonly keys: readonly string[] }): Promise<Admission> {
     if (this.#authorize === undefined) return ANYBODY(asked.keys);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(this.#late()), this.#timeout);
-    });
     try {
-      return await Promise.race([this.#ask(this.#authorize, ctx, asked), late]);
+      return await within(this.#timeout, this.#ask(this.#authorize, ctx, asked), () => {
+        throw this.#late();
+      });
     } catch (error) {
       throw this.#toRefusal(error);
-    } finally {
-      clearTimeout(timer);
     }
   }
 

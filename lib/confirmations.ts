@@ -1,5 +1,6 @@
 import type { Connection } from './connection';
 import { hasTaken, type Reader } from './log';
+import { within } from './within';
 
 /** A message whose publisher wants to know who took it. */
 interface Confirmation {
@@ -66,12 +67,7 @@ export class Confirmations {
   /** How many took a message, once all did who are to, or after 800 ms; null when it has not arrived by then. */
   async count(name: string): Promise<number | null> {
     const confirmation = this.#of(name);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, PATIENCE_MS);
-    });
-    await Promise.race([confirmation.done, late]);
-    clearTimeout(timer);
+    await within(PATIENCE_MS, confirmation.done, () => undefined);
     this.#confirmations.delete(name);
     confirmation.finish();
     return confirmation.settled ? confirmation.taken : null;

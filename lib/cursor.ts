@@ -16,7 +16,8 @@ export interface Cursor extends Position {
   readonly heldFrom?: number;
 }
 
-const EPOCH_LENGTH = 8;
+/** Characters in an epoch's name. */
+export const EPOCH_LENGTH = 8;
 const CURSOR = new RegExp(`^([0-9a-z]{${EPOCH_LENGTH}})-(0|[1-9][0-9]{0,15})(?:-([1-9][0-9]{0,15}))?$`);
 
 /** A position as it stands in the `id` field: short and ASCII, so that sending it back costs no CORS preflight. */

@@ -25,7 +25,7 @@ export function distribute(egg: EggProcess, options: SseOptions, serves: boolean
     host: hostOf(egg),
     serves,
     bounds: { count: maxMessages, age: history === false ? READING_MS : history.age },
-    mailbox: mailbox !== false && mailbox.keys.length > 0 ? mailbox : false,
+    mailbox,
     logger: egg.coreLogger,
   });
 }

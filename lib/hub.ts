@@ -15,6 +15,7 @@ import { Seats } from './seats';
 import type { Takes } from './takes';
 import { ALL, user } from './target';
 import { Throttle, ThrottleRules, type ThrottledKeys } from './throttle';
+import { within } from './within';
 
 /** What happens in a worker. */
 export interface SseEvents {
@@ -111,7 +112,7 @@ export class Hub implements Replica {
     this.log = new Log(
       options.history === false ? NO_HISTORY : options.history,
       undefined,
-      mailbox === false || mailbox.keys.length === 0
+      mailbox === false
         ? undefined
         : {
             mailbox,
@@ -398,12 +399,7 @@ export class Hub implements Replica {
     const gone = streams.map((connection) => connection.whenClosed());
     for (const connection of streams)
       connection.close('shutdown', { retry: Math.round(retry + spread * Math.random()) });
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, DRAIN_MS);
-    });
-    await Promise.race([Promise.all(gone), late]);
-    clearTimeout(timer);
+    await within<unknown>(DRAIN_MS, Promise.all(gone), () => undefined);
     for (const connection of streams) connection.destroy('shutdown');
   }
 

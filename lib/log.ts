@@ -3,7 +3,7 @@ import { Chain, type Link } from './chain';
 import { parseCursor, parseMailCursor, toCursor, toMailCursor, type Position } from './cursor';
 import { bodyOf, toFrame } from './event';
 import { mailboxesOf, type SseMailbox } from './mailbox';
-import { furthest, Tail, type Loss, type LossReason } from './tail';
+import { furthest, isAfter, Tail, type Loss, type LossReason } from './tail';
 import { Throttle, type ThrottledKeys } from './throttle';
 
 /** A message in the log: its frame, encoded once, and where it stands. */
@@ -341,9 +341,8 @@ export class Log {
   /** Hears that a message was taken from a mailbox, here or elsewhere. */
   take(key: string, cursor: string): void {
     const { term, seq } = this.#placeNamed(cursor) ?? { term: 0, seq: 0 };
-    const tail = this.#tails.get(key);
-    const entry = tail?.at(tail.indexAfterPlace(term, seq - 1));
-    if (entry?.term === term && entry.seq === seq && entry.inOrder) this.#unwait(entry, key);
+    const entry = this.#tails.get(key)?.atPlace(term, seq);
+    if (entry !== undefined) this.#unwait(entry, key);
     const lost = this.#lostMail.get(key);
     if (lost?.term === term && lost.seq === seq) this.#lostMail.delete(key);
   }
@@ -872,9 +871,8 @@ export class Log {
   /** A client that names the place of a message has got it, though whoever wrote it may have died before it said so. */
   #takeSeen({ term, seq }: { term: number; seq: number }, keys: readonly string[]): void {
     for (const key of this.#mailboxesOf(keys)) {
-      const tail = this.#tails.get(key);
-      const entry = tail?.at(tail.indexAfterPlace(term, seq - 1));
-      if (entry?.term === term && entry.seq === seq && entry.inOrder) this.#takeHere(entry, key);
+      const entry = this.#tails.get(key)?.atPlace(term, seq);
+      if (entry !== undefined) this.#takeHere(entry, key);
     }
   }
 
@@ -1134,10 +1132,6 @@ function cost(entry: Entry): number {
 
 function tailCost(tail: Tail): number {
   return TAIL_BYTES + tail.key.length;
-}
-
-function isAfter(a: { term: number; seq: number }, b: { term: number; seq: number }): boolean {
-  return a.term > b.term || (a.term === b.term && a.seq > b.seq);
 }
 
 function newer<T extends { offset: number }>(a: T | undefined, b: T | undefined): T | undefined {

@@ -104,7 +104,11 @@ export function checkOptions(config: unknown): SseOptions {
   known.throttle = checkThrottles('config.sse.throttle', known.throttle);
   known.bridges = checkBridges('config.sse.bridges', known.bridges, known.redis !== false);
   if (known.publisher !== false) known.publisher = checkPublisher('config.sse.publisher', known.publisher);
-  if (known.mailbox !== false) known.mailbox = checkMailbox('config.sse.mailbox', known.mailbox);
+  if (known.mailbox !== false) {
+    const mailbox = checkMailbox('config.sse.mailbox', known.mailbox);
+    // Without a key nothing waits.
+    known.mailbox = mailbox.keys.length > 0 && mailbox;
+  }
   known.headers = mergeHeaders(known.headers);
   if (known.cors !== false) known.cors = checkCors('config.sse.cors', known.cors, known.headers);
   return known;

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { SseError, show } from './error';
+import { within } from './within';
 
 /** What the plugin uses of an ioredis client; its versions 4 to 6 have it. */
 export interface RedisClient {
@@ -80,7 +81,7 @@ export async function connectRedis({ options, Redis }: RedisSettings, signal: Ab
   // Without a listener an error would be printed; what it means is said by the command that fails.
   client.on('error', (error: Error) => (failure = error));
   try {
-    await within(CONNECT_MS, Promise.race([client.connect(), whenEnded(client), aborted]), 'Redis did not answer');
+    await answered(CONNECT_MS, Promise.race([client.connect(), whenEnded(client), aborted]));
   } catch (error) {
     client.disconnect();
     throw failure ?? error;
@@ -107,17 +108,11 @@ export function whenAborted(signal: AbortSignal): { aborted: Promise<never>; for
   return { aborted, forget: () => signal.removeEventListener('abort', abort) };
 }
 
-/** Follows a promise, but rejects after so many ms. */
-export async function within<T>(ms: number, promise: Promise<T>, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} in ${ms} ms`)), ms);
+/** What Redis answers; rejects when that takes more than so many ms. */
+export function answered<T>(ms: number, answer: Promise<T>): Promise<T> {
+  return within(ms, answer, () => {
+    throw new Error(`Redis did not answer in ${ms} ms`);
   });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 function optionsOf(name: string | true, app: EggRedisConfig | undefined, path: string): RedisOptions {

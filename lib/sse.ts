@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Authorizer, type Authorize } from './authorizer';
 import type { Act, Broker, Draft } from './broker';
 import type { Connection } from './connection';
-import { toCursor } from './cursor';
+import { toCursor, type Position } from './cursor';
 import { Endpoint } from './endpoint';
 import { SseError, show } from './error';
 import { encode, type SseMessage } from './event';
@@ -80,7 +80,7 @@ export class Sse {
     this.#authorizer = new Authorizer(parts.options, parts.logger);
     this.endpoint = new Endpoint(this.#hub, parts.options, this.#authorizer, this.#broker);
     this.#hub.onReauthorize((connections) => void this.#reauthorizeAll(connections));
-    this.#takes = new Takes((act) => this.#broker.publish({ keys: [], body: '', act, reach: 'everywhere' }));
+    this.#takes = new Takes((act) => this.#order(act));
     this.#hub.onTake(this.#takes);
     this.#isAlone = parts.isAlone;
     this.#contextOf = parts.contextOf ?? (async (request) => request);
@@ -206,9 +206,14 @@ export class Sse {
     return this;
   }
 
+  /** Gives an act its place in the order: it is for everyone. */
+  #order(act: Act): Promise<Position> {
+    return this.#broker.publish({ keys: [], body: '', act, reach: 'everywhere' });
+  }
+
   #act(read: () => Act): Promise<void> {
     const publish = async (): Promise<void> => {
-      await this.#broker.publish({ keys: [], body: '', act: read(), reach: 'everywhere' });
+      await this.#order(read());
     };
     return Publication.of(publish(), (error) => {
       this.#logger.error(

@@ -14,12 +14,17 @@ export interface Loss {
   readonly reason: LossReason;
 }
 
+/** Whether one place in the order comes after another. */
+export function isAfter(a: { term: number; seq: number }, b: { term: number; seq: number }): boolean {
+  return a.term > b.term || (a.term === b.term && a.seq > b.seq);
+}
+
 /** Of two losses the one with the higher place in the order. */
 export function furthest(a: Loss | undefined, b: Loss): Loss;
 export function furthest(a: Loss | undefined, b: Loss | undefined): Loss | undefined;
 export function furthest(a: Loss | undefined, b: Loss | undefined): Loss | undefined {
   if (a === undefined || b === undefined) return a ?? b;
-  return a.term > b.term || (a.term === b.term && a.seq > b.seq) ? a : b;
+  return isAfter(a, b) ? a : b;
 }
 
 const NONE: ReadonlySet<Entry> = new Set();
@@ -132,18 +137,24 @@ export class Tail {
 
   /** Index of the first entry after a place in the order. */
   indexAfterPlace(term: number, seq: number): number {
-    return this.#search((entry) => entry.term > term || (entry.term === term && entry.seq > seq));
+    return this.#search((entry) => isAfter(entry, { term, seq }));
   }
 
-  #search(isAfter: (entry: Entry) => boolean): number {
+  /** The entry of a place in the order, if it is here. */
+  atPlace(term: number, seq: number): Entry | undefined {
+    const entry = this.at(this.indexAfterPlace(term, seq - 1));
+    return entry?.term === term && entry.seq === seq && entry.inOrder ? entry : undefined;
+  }
+
+  #search(isBeyond: (entry: Entry) => boolean): number {
     // Most readers are at the head or one behind it.
     const last = this.#entries.length - 1;
-    if (last < this.#start || !isAfter(this.#entries[last]!)) return this.length;
+    if (last < this.#start || !isBeyond(this.#entries[last]!)) return this.length;
     let low = this.#start;
     let high = last;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (isAfter(this.#entries[middle]!)) high = middle;
+      if (isBeyond(this.#entries[middle]!)) high = middle;
       else low = middle + 1;
     }
     return low - this.#start;

@@ -6,7 +6,8 @@ import { checkOptions } from '../lib/options';
 
 describe('checkOptions', () => {
   it('takes the defaults', () => {
-    assert.deepEqual(checkOptions(config.sse), config.sse);
+    // A mailbox without keys is off.
+    assert.deepEqual(checkOptions(config.sse), { ...config.sse, mailbox: false });
   });
 
   it('takes a header away with null', () => {

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { SseRedisBridge, SseRoute } from '../bridge_options';
 import type { SseLogger } from '../hub';
-import { connectRedis, whenAborted, whenEnded, within, type RedisClient, type RedisSettings } from '../redis';
+import { connectRedis, whenAborted, whenEnded, answered, type RedisClient, type RedisSettings } from '../redis';
 import { supervise, type Supervision } from '../supervise';
 import { Carrier } from './carrier';
 import { readMessage, type Publishing } from './target';
@@ -82,7 +82,7 @@ export class RedisBridge {
   async #listen(client: RedisClient, up: () => void, signal: AbortSignal): Promise<void> {
     const subscribe = async (command: string, names: Iterable<string>): Promise<void> => {
       const all = [...names];
-      if (all.length > 0) await within(this.#times.answer, client.call(command, ...all), 'Redis did not answer');
+      if (all.length > 0) await answered(this.#times.answer, client.call(command, ...all));
     };
     for (;;) {
       // To subscribe again changes nothing, and asks the very connection that messages come by, in a Redis Cluster too.

@@ -2,16 +2,16 @@ import { AsyncResource } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import type { Act, Broker, Poll, Question, Replica } from '../broker';
-import type { Position } from '../cursor';
+import { EPOCH_LENGTH, parseCursor, type Position } from '../cursor';
 import type { SseLogger } from '../hub';
-import { parseCursor } from '../cursor';
 import { NO_LOSSES, type Losses } from '../log';
 import { mailboxesOf, type SseMailbox } from '../mailbox';
 import { Outbox, type Numbered } from '../outbox';
-import type { LossReason } from '../tail';
 import type { Reach } from '../reach';
 import { connectRedis, whenEnded, type RedisClient, type RedisSettings } from '../redis';
 import { supervise, type Supervision } from '../supervise';
+import type { LossReason } from '../tail';
+import { within } from '../within';
 import {
   Store,
   type Epoch,
@@ -158,9 +158,7 @@ export class RedisBroker implements Broker {
     });
     // Nobody waits for a process without connections, and the workers start after the agent.
     if (!this.#serves) return;
-    const waited = new AbortController();
-    await Promise.race([live, pause(this.#times.start, undefined, { signal: waited.signal }).catch(() => undefined)]);
-    waited.abort();
+    await within(this.#times.start, live, () => undefined);
   }
 
   async publish(draft: FencedDraft): Promise<Position> {
@@ -194,12 +192,8 @@ export class RedisBroker implements Broker {
       return false;
     }
     if (newest === undefined) return true;
-    const waited = new AbortController();
     // What somebody has deleted from the stream never arrives.
-    const late = pause(this.#times.answer, false, { signal: waited.signal }).catch(() => false);
-    const arrived = await Promise.race([this.#arrival(newest), late]);
-    waited.abort();
-    return arrived;
+    return within(this.#times.answer, this.#arrival(newest), () => false);
   }
 
   async ask(question: Question, reach: Reach): Promise<Poll> {
@@ -355,7 +349,7 @@ export class RedisBroker implements Broker {
     const keys = k === undefined ? [] : (JSON.parse(k) as string[]);
     this.#recent.push({ seq: place.seq, host, keys });
     if (this.#recent.length > 2 * WITNESSED) this.#recent.splice(0, WITNESSED);
-    if (body !== undefined && (host === '' || host === this.#host) && this.#isNew(publisher, number)) {
+    if (body !== undefined && this.#concerns(host) && this.#isNew(publisher, number)) {
       const act = a === undefined ? undefined : (JSON.parse(a) as Act);
       this.#replica!.deliver({ keys, body, event, id: ownId, nonce, act, confirm, position });
     } else {
@@ -379,7 +373,6 @@ export class RedisBroker implements Broker {
   /** Comes to just before a place: through the epochs in between, and past what the store no longer has. */
   async #advance(store: Store, { term, seq }: Place): Promise<void> {
     if (this.#place?.term === term && this.#place.seq === seq - 1) return;
-    const isFresh = this.#place === undefined;
     const mail =
       this.#serves && this.#mailbox !== false
         ? await store.heldMail(this.#place ?? { term: 0, seq: 0 }, { term, seq })
@@ -396,7 +389,7 @@ export class RedisBroker implements Broker {
         this.#pass(last, survey);
         this.#deliverHeld(mail, each);
         // Of what is new to this process nobody will tell it any more; of the rest, a witness does.
-        if (isFresh || isNew) this.#lose({ keys: [], others: { seq: seen, reason: 'lost' } });
+        if (isNew) this.#lose({ keys: [], others: { seq: seen, reason: 'lost' } });
       }
       if (this.#place?.term !== term) this.#begin({ term, seq: seq - 1 });
     }
@@ -409,7 +402,7 @@ export class RedisBroker implements Broker {
     for (const { id, fields } of mail) {
       const place = toPlace(id);
       const { n: nonce, b: body, e: event, i: ownId, h: host = '', m = '[]', t } = fields;
-      if (place.term !== epoch || body === undefined || (host !== '' && host !== this.#host)) continue;
+      if (place.term !== epoch || body === undefined || !this.#concerns(host)) continue;
       const keys = JSON.parse(m) as string[];
       const age = Math.max(0, Date.now() - Number(t));
       this.#replica!.deliver({ keys, body, event, id: ownId, nonce, position: toPosition(place), age });
@@ -476,8 +469,13 @@ export class RedisBroker implements Broker {
     this.#lose({ keys, others }, to);
   }
 
+  /** Whether what is for a host, or for all, is for this one. */
+  #concerns(host: string): boolean {
+    return host === '' || host === this.#host;
+  }
+
   #concerning(places: readonly KeyPlace[], after: number): KeyPlace[] {
-    return places.filter(({ host, seq }) => seq > after && (host === '' || host === this.#host));
+    return places.filter(({ host, seq }) => seq > after && this.#concerns(host));
   }
 
   #lose(losses: Losses, to = losses.others?.seq ?? 0): void {
@@ -506,7 +504,7 @@ export class RedisBroker implements Broker {
     if (heard === undefined || heard >= seq) return;
     this.#ends.set(term, seq);
     const lost = keys
-      .filter(([host, , at]) => at > heard && (host === '' || host === this.#host))
+      .filter(([host, , at]) => at > heard && this.#concerns(host))
       .map(([, key, at]) => ({ key, seq: at, reason: 'lost' as const }));
     const others = from > heard + 1 ? ({ seq: from - 1, reason: 'lost' } as const) : undefined;
     this.#replica!.join(toPosition({ term, seq }).epoch, { keys: lost, others });
@@ -572,7 +570,7 @@ export class RedisBroker implements Broker {
   }
 
   async #answer(store: Store, { poll, from, host, question }: AskedQuestion): Promise<void> {
-    if (from === this.#worker || (host !== '' && host !== this.#host)) return;
+    if (from === this.#worker || !this.#concerns(host)) return;
     const answer = await this.#replica!.answer(question);
     // Whoever asks does without an answer that does not come.
     await store.answer(from, { poll, worker: this.#worker, answer }).catch(() => undefined);
@@ -629,8 +627,6 @@ function toPlace(id: string): Place {
   const dash = id.indexOf('-');
   return { term: Number(id.slice(0, dash)), seq: Number(id.slice(dash + 1)) };
 }
-
-const EPOCH_LENGTH = 8;
 
 /** An epoch's name is its term: ms since 1970, to base 36. */
 function toPosition({ term, seq }: Place): Position {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Draft } from '../../broker';
 import type { Numbered } from '../../outbox';
-import { within, type RedisClient } from '../../redis';
+import { answered, type RedisClient } from '../../redis';
 import { APPEND, ASK, ATTACH, BEAT } from './scripts';
 
 /** A place in the store: `term` is its epoch. */
@@ -260,10 +260,9 @@ export class Store {
     const block = options.block === undefined ? [] : ['block', options.block];
     const streams = names.map((name) => this.#key(name === 'inbox' ? `inbox:${this.#worker}` : name));
     const ids = names.map((name) => after[name]!);
-    const answer = (await within(
+    const answer = (await answered(
       ANSWER_MS + (options.block ?? 0),
       reader.call('xread', 'count', options.count, ...block, 'streams', ...streams, ...ids),
-      'Redis did not answer',
     )) as [string, [string, string[] | null][]][] | null;
     const found: Partial<Record<StreamName, StreamEntry[]>> = {};
     for (const [key, entries] of answer ?? []) {
@@ -292,7 +291,7 @@ export class Store {
   }
 
   #call(command: string, ...args: (string | number)[]): Promise<unknown> {
-    return within(ANSWER_MS, this.#client.call(command, ...args), 'Redis did not answer');
+    return answered(ANSWER_MS, this.#client.call(command, ...args));
   }
 }
 
