@@ -295,7 +295,8 @@ export class RedisBroker implements Broker {
     this.#replica!.follow(true);
     up();
     void this.#flush();
-    await Promise.race([this.#beat(store, signal), this.#follow(store, reader, id, `${now}-0`)]);
+    // A question of the same ms is for this process, too.
+    await Promise.race([this.#beat(store, signal), this.#follow(store, reader, id, `${now - 1}-0`)]);
   }
 
   /** Reads what comes, until the connection breaks. */

@@ -49,6 +49,22 @@ class RedisRange implements Range {
 if (hasRedis('the tests of the Redis broker')) {
   contract('the Redis broker', async () => new RedisRange(await RedisServer.start()), { members: 3 });
 
+  describe('a worker that has just joined', { timeout: 60_000 }, () => {
+    it('hears a question of the same millisecond', async () => {
+      const range = new RedisRange(await RedisServer.start());
+      try {
+        const first = await range.join();
+        for (let i = 0; i < 50; i++) {
+          const { broker } = await range.join();
+          assert.deepEqual(await first.broker.ask({ count: 'a' }, 'everywhere'), { answers: [0, 0], complete: true });
+          await broker.stop();
+        }
+      } finally {
+        await range.close();
+      }
+    });
+  });
+
   describe('mail in Redis', { timeout: 60_000 }, () => {
     const mailbox = { keys: ['box:*'], age: 60_000, count: 1_000, bytes: 1e8 };
 
