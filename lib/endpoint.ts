@@ -61,11 +61,12 @@ export class Endpoint {
   async serve(request: SseRequest, response: SseResponse, ctx: object = request): Promise<void> {
     try {
       const asked = readRequest(request, this.#options);
-      const { lastEventId } = asked;
+      const { lastEventId, showsKeys } = asked;
       const joining = {
         ...(await this.#authorizer.admit(async () => ctx, asked)),
         asked: asked.keys,
         lastEventId,
+        showsKeys,
       };
       // Its client may have heard of more, on another worker, than has arrived here, or have taken its mail there.
       const mayBeBehind =

@@ -58,6 +58,8 @@ export interface Joining extends Partial<Omit<Admission, 'keys'>> {
   /** The keys that were asked for, when others were granted. */
   readonly asked?: readonly string[];
   readonly lastEventId?: string | undefined;
+  /** Whether each message is to say for which keys it is. Left out: no. */
+  readonly showsKeys?: boolean;
 }
 
 interface KeySet {
@@ -160,11 +162,11 @@ export class Hub implements Replica {
     if (!this.#connections.has(connection)) return;
     const { keys, user, groups } = admission;
     const before = connection.reader.keys;
-    const { keys: held, throttled } = this.#holdKeys(heldBy(admission));
+    const { keys: held, throttled } = this.#holdKeys(heldBy(admission), connection.reader.showsKeys);
     for (const key of before) if (!held.includes(key)) this.#exit(key, connection);
     for (const key of held) this.#enter(key, connection);
     this.log.rekey(connection.reader, held, throttled);
-    this.#releaseKeys(before);
+    this.#releaseKeys(before, connection.reader.showsKeys);
     connection.grant(admission);
     connection.write(encodeOwn('grant', toGrant(keys, user, groups), {}), performance.now());
     // There may be mail.
@@ -205,11 +207,13 @@ export class Hub implements Replica {
    * process has.
    */
   open(response: SseResponse, joining: Joining, isBehind = false): Connection {
-    const { keys, asked = keys, lastEventId, user, groups = [], data, expiresAt = Number.POSITIVE_INFINITY } = joining;
+    const { keys, asked = keys, lastEventId, user, groups = [], data, showsKeys = false } = joining;
+    const { expiresAt = Number.POSITIVE_INFINITY } = joining;
     const now = performance.now();
-    const { keys: held, throttled } = this.#holdKeys(heldBy(joining));
+    const { keys: held, throttled } = this.#holdKeys(heldBy(joining), showsKeys);
     const throttle = throttled === undefined ? undefined : new Throttle(throttled);
     const { reader, gaps } = this.#readerOf(held, { lastEventId, isBehind, throttle });
+    reader.showsKeys = showsKeys;
     const { retry, maxAge, stallTimeout, pingInterval } = this.#options;
     const connection = new Connection(response, this.#owner, {
       asked,
@@ -415,7 +419,7 @@ export class Hub implements Replica {
     this.#unseated.delete(connection);
     this.#pump.forget(connection);
     for (const key of connection.reader.keys) this.#exit(key, connection);
-    this.#releaseKeys(connection.reader.keys);
+    this.#releaseKeys(connection.reader.keys, connection.reader.showsKeys);
     const { keys, user, data } = connection;
     this.emit('close', { keys, user, data, reason, openMs: performance.now() - openedAt });
   }
@@ -433,8 +437,8 @@ export class Hub implements Replica {
     if (pool.size === 0) this.#pools.delete(key);
   }
 
-  #holdKeys(keys: readonly string[]): KeySet {
-    const signature = signatureOf(keys);
+  #holdKeys(keys: readonly string[], showsKeys: boolean): KeySet {
+    const signature = signatureOf(keys, showsKeys);
     let set = this.#keySets.get(signature);
     if (set === undefined) {
       set = { keys, throttled: this.#throttles.of(keys), holders: 0 };
@@ -444,8 +448,8 @@ export class Hub implements Replica {
     return set;
   }
 
-  #releaseKeys(keys: readonly string[]): void {
-    const signature = signatureOf(keys);
+  #releaseKeys(keys: readonly string[], showsKeys: boolean): void {
+    const signature = signatureOf(keys, showsKeys);
     const set = this.#keySets.get(signature);
     if (set !== undefined && --set.holders === 0) this.#keySets.delete(signature);
   }
@@ -481,7 +485,8 @@ function heldBy({ keys, ownKeys = [] }: Joining): string[] {
   return [ALL, ...ownKeys, ...keys];
 }
 
-function signatureOf(keys: readonly string[]): string {
+function signatureOf(keys: readonly string[], showsKeys: boolean): string {
+  if (showsKeys) return JSON.stringify({ keys: [...keys].sort() });
   return keys.length === 1 ? keys[0]! : JSON.stringify([...keys].sort());
 }
 

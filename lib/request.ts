@@ -12,6 +12,8 @@ export interface Asked {
   readonly keys: readonly string[];
   /** Where it was: `Last-Event-ID`, or the query `lastEventId` of a client that cannot set the header. */
   readonly lastEventId: string | undefined;
+  /** Whether each message is to say for which of these keys it is: for a client that shares one stream among readers. */
+  readonly showsKeys: boolean;
 }
 
 /** The keys that the plugin makes itself begin so; they never come from a URL. */
@@ -32,7 +34,11 @@ export function readRequest(request: SseRequest, options: Pick<SseOptions, 'maxK
     });
   }
   const query = queryOf(request.url ?? '');
-  return { keys: readKeys(query, options), lastEventId: readLastEventId(request, query) };
+  return {
+    keys: readKeys(query, options),
+    lastEventId: readLastEventId(request, query),
+    showsKeys: query.get('withKeys') === '1',
+  };
 }
 
 /** Refuses every method but GET and HEAD (`ERR_SSE_METHOD`, 405). */
