@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
-import type { Application, IBoot } from 'egg';
+import type { Application, Context, IBoot } from 'egg';
 import { HostLease, type ToArbiter, type ToLeases } from './lib/bridge/host_lease';
 import { setLease } from './lib/bridge/schedule';
 import { MessengerBroker } from './lib/broker/messenger';
-import { mark, markOf, WORKER } from './lib/cause';
+import { mark, markOf, REQUEST, WORKER } from './lib/cause';
 import { openChannel, type ToAgent, type ToWorkers } from './lib/channel';
 import { renewContext } from './lib/context';
 import { distribute } from './lib/distribute';
@@ -40,6 +40,7 @@ export default class SseAppBoot implements IBoot {
       isAlone: localAgent !== undefined || workersOf(app) === 1,
       causeOf: () => currentCause(app) ?? WORKER,
       contextOf: contextsOf(app),
+      detach: (work) => void app.runInAnonymousContextScope((ctx) => detached(ctx, work)),
       logger: app.coreLogger,
     });
     this.#lease = new HostLease(openChannel<ToArbiter, ToLeases>(app.messenger, send), {
@@ -76,6 +77,12 @@ function contextsOf(app: Application): (request: SseRequest) => Promise<object> 
     handle ??= app.callback();
     return renewContext(request as IncomingMessage, handle);
   };
+}
+
+/** Runs work in a context of its own, as a request would: one copy of it runs, anywhere. */
+function detached(ctx: Context, work: () => Promise<void>): Promise<void> {
+  mark(ctx, REQUEST);
+  return work();
 }
 
 /** What caused the code that runs, if a request or a schedule did. */

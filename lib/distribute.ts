@@ -17,7 +17,7 @@ const READING_MS = 60_000;
 
 /** The broker of several hosts, if one is configured; `serves`: this process has connections. */
 export function distribute(egg: EggProcess, options: SseOptions, serves: boolean): RedisBroker | undefined {
-  const { redis, history, mailbox } = options;
+  const { redis, history, mailbox, runs } = options;
   if (redis === false) return undefined;
   const { maxMessages = MAX_MESSAGES } = redis;
   return new RedisBroker(redisOf(egg, redis), {
@@ -26,6 +26,7 @@ export function distribute(egg: EggProcess, options: SseOptions, serves: boolean
     serves,
     bounds: { count: maxMessages, age: history === false ? READING_MS : history.age },
     mailbox,
+    runAge: runs === false ? 0 : runs.age,
     logger: egg.coreLogger,
   });
 }

@@ -11,6 +11,7 @@ import { Log, type Entry, type Gap, type LogBounds, type Losses, type Mail, type
 import { mailboxesOf } from './mailbox';
 import type { SseOptions } from './options';
 import { Pump } from './pump';
+import { isRunKey } from './run';
 import { Seats } from './seats';
 import type { Takes } from './takes';
 import { ALL, user } from './target';
@@ -43,6 +44,19 @@ export interface SseStats {
   /** Messages that are kept for mailboxes only, after the history has let go of them. */
   readonly mailMessages: number;
   readonly mailBytes: number;
+  /** Messages that are kept for runs only. */
+  readonly runMessages: number;
+  readonly runBytes: number;
+}
+
+/** Who is to know of the runs that are read and end here. */
+export interface RunListener {
+  /** Which of some runs this process produces. */
+  producedOf(keys: readonly string[]): string[];
+  /** A run is over. */
+  onEnd(key: string): void;
+  /** It is time to see whether the runs that are read here are alive. */
+  onWatch(): void;
 }
 
 /** Where the plugin says what an operator should know. */
@@ -104,6 +118,9 @@ export class Hub implements Replica {
   #inSight = false;
   #onReauthorize: (connections: ReadonlySet<Connection>) => void = () => undefined;
   #takes: Pick<Takes, 'take' | 'tell'> | undefined;
+  #runListener: RunListener | undefined;
+  /** The runs that someone reads. */
+  readonly #readRuns = new Set<string>();
   #sweeper: NodeJS.Timeout | undefined;
   #draining = false;
 
@@ -121,6 +138,7 @@ export class Hub implements Replica {
             onTake: (key, cursor) => this.#takes?.take(key, cursor),
             onTell: (key, cursor) => this.#takes?.tell(key, cursor),
           },
+      options.runs === false ? undefined : options.runs,
     );
     this.#throttles = new ThrottleRules(options.throttle);
     this.seats = new Seats(options.maxClientsPerUser, (id) => this.count(user(id)));
@@ -155,6 +173,20 @@ export class Hub implements Replica {
   /** Takes who tells the others what was taken from mailboxes here. */
   onTake(takes: Pick<Takes, 'take' | 'tell'>): void {
     this.#takes = takes;
+  }
+
+  /** Takes who produces runs. */
+  onRuns(listener: RunListener): void {
+    this.#runListener = listener;
+  }
+
+  /** The runs that someone reads here and that have not ended, though nothing has come of them for so many ms. */
+  silentRuns(ms: number): string[] {
+    const now = performance.now();
+    return [...this.#readRuns].filter((key) => {
+      const newest = this.log.runOf(key)?.newest;
+      return newest !== undefined && newest.run!.is !== 'end' && now - newest.appendedAt >= ms;
+    });
   }
 
   /** Gives an open stream what it is granted now: from now on, without a break. It is told. */
@@ -238,6 +270,7 @@ export class Hub implements Replica {
     for (const gap of gaps) this.emit('gap', gap);
     if (reader.position !== this.log.head || throttle?.isHolding === true) this.#pump.wake(connection);
     this.emit('open', { keys, user, data, resumed: lastEventId !== undefined });
+    if (held.some(isRunKey)) this.#runListener?.onWatch();
     return connection;
   }
 
@@ -307,6 +340,7 @@ export class Hub implements Replica {
   async answer(question: Question): Promise<unknown> {
     if ('took' in question) return this.#confirmations.count(question.took);
     if ('seats' in question) return this.seats.answer(question.seats, question.ticket);
+    if ('runs' in question) return this.#runListener?.producedOf(question.runs) ?? [];
     return this.count(question.count);
   }
 
@@ -323,7 +357,7 @@ export class Hub implements Replica {
 
   /** Appends a message to the log, for the pump to write. Never throws. */
   deliver(message: Message): void {
-    const { keys, id, event, nonce, act, confirm, position, age } = message;
+    const { keys, id, event, nonce, act, confirm, run, position, age } = message;
     if (act?.do === 'take') {
       // Whoever has missed it is told what waits.
       if (position !== undefined) this.log.begin(position);
@@ -338,14 +372,16 @@ export class Hub implements Replica {
       this.#perform(act);
       return;
     }
-    const frame = toFrame(message.body, id ?? cursorOf(message));
-    this.log.append({ keys, frame, id, event, nonce, position, age });
+    const frame = run?.is === 'start' ? NO_FRAME : toFrame(message.body, id ?? cursorOf(message));
+    if (!this.log.append({ keys, frame, id, event, nonce, run, position, age })) return;
+    if (run?.is === 'end') this.#runListener?.onEnd(keys[0]!);
     if (confirm !== undefined) this.#confirmations.arrive(confirm, { offset: this.log.head, keys });
     for (const key of keys) {
       const pool = this.#pools.get(key);
       if (pool !== undefined) this.#pump.wakeAll(pool);
     }
     this.#pump.mark();
+    if (run?.is === 'start') return;
     this.emit('deliver', { keys, event, id: id ?? cursorOf(message), bytes: frame.length });
   }
 
@@ -370,7 +406,7 @@ export class Hub implements Replica {
   get stats(): SseStats {
     let unsentBytes = 0;
     for (const connection of this.#connections.keys()) unsentBytes += connection.unsentBytes;
-    const { messages, bytes, heldMessages, heldBytes } = this.log.size;
+    const { messages, bytes, heldMessages, heldBytes, runMessages, runBytes } = this.log.size;
     return {
       connections: this.#connections.size,
       pools: this.#pools.size,
@@ -379,6 +415,8 @@ export class Hub implements Replica {
       historyBytes: bytes,
       mailMessages: heldMessages,
       mailBytes: heldBytes,
+      runMessages,
+      runBytes,
     };
   }
 
@@ -426,15 +464,21 @@ export class Hub implements Replica {
 
   #enter(key: string, connection: Connection): void {
     const pool = this.#pools.get(key);
-    if (pool === undefined) this.#pools.set(key, new Set([connection]));
-    else pool.add(connection);
+    if (pool !== undefined) {
+      pool.add(connection);
+      return;
+    }
+    this.#pools.set(key, new Set([connection]));
+    if (isRunKey(key)) this.#readRuns.add(key);
   }
 
   #exit(key: string, connection: Connection): void {
     const pool = this.#pools.get(key);
     if (pool === undefined) return;
     pool.delete(connection);
-    if (pool.size === 0) this.#pools.delete(key);
+    if (pool.size > 0) return;
+    this.#pools.delete(key);
+    this.#readRuns.delete(key);
   }
 
   #holdKeys(keys: readonly string[], showsKeys: boolean): KeySet {
@@ -469,6 +513,7 @@ export class Hub implements Replica {
     }
     this.log.expire();
     if (!this.#inSight) return;
+    this.#runListener?.onWatch();
     for (const [connection, { lastEventId, since }] of this.#unseated) {
       const isThere = lastEventId !== undefined && this.log.knows(lastEventId, connection.reader.keys);
       if (isThere || now - since > BEHIND_MS) this.#seat(connection);
@@ -491,12 +536,14 @@ function signatureOf(keys: readonly string[], showsKeys: boolean): string {
 }
 
 function toMessage(entry: Entry, epoch: string, mailbox: SseOptions['mailbox']): Message {
-  const { keys, frame, id, event, nonce, act, seq, appendedAt } = entry;
+  const { keys, frame, id, event, nonce, act, run, seq, appendedAt } = entry;
   const position = { epoch, seq };
   if (act !== undefined) return { keys, body: '', nonce, act, position };
-  const message = { keys, body: bodyOf(frame, id ?? toCursor(position)), id, event, nonce, position };
-  if (mailbox === false || (entry.waits ?? entry.heldFor) === undefined) return message;
+  const body = run?.is === 'start' ? '' : bodyOf(frame, id ?? toCursor(position));
+  const message = { keys, body, id, event, nonce, run, position };
+  if ((entry.waits ?? entry.heldFor) === undefined) return message;
   const age = Math.round(performance.now() - appendedAt);
+  if (run !== undefined || mailbox === false) return { ...message, age };
   // Its other keys have lost it.
   return { ...message, keys: entry.heldFor === undefined ? keys : mailboxesOf(mailbox, keys), age };
 }

@@ -11,7 +11,7 @@ import type { Sse } from './sse.js';
  * Throws `SseError` `ERR_SSE_CONFIG` for an option that is wrong, so that the app does not start.
  */
 export const sseSchedule = makeSchedule<Context>;
-export { anonymous, authenticated, group, SseError, user } from './index.js';
+export { anonymous, authenticated, group, run, SseError, user } from './index.js';
 export type {
   Authorize,
   AuthorizeContext,
@@ -22,6 +22,7 @@ export type {
   PublishOptions,
   Reach,
   Receipt,
+  RunReceipt,
   Sse,
   SseBridges,
   SseConfig,
@@ -31,9 +32,11 @@ export type {
   SseHistory,
   SseMessage,
   SseOptions,
+  SseProducer,
   SsePublisher,
   SseRedisBridge,
   SseRoute,
+  SseRuns,
   SseSchedule,
   SseScheduleOptions,
   SseStats,

@@ -31,13 +31,15 @@ export interface SseOptions {
   bridges: SseBridges;
   publisher: SsePublisher | false;
   mailbox: SseMailbox | false;
+  runs: SseRuns | false;
 }
 
-/** `config.sse` as an app writes it: `history`, `publisher` and `mailbox` may name some of what they hold. */
-export type SseConfig = Omit<SseOptions, 'history' | 'publisher' | 'mailbox'> & {
+/** `config.sse` as an app writes it: `history`, `publisher`, `mailbox` and `runs` may name some of what they hold. */
+export type SseConfig = Omit<SseOptions, 'history' | 'publisher' | 'mailbox' | 'runs'> & {
   history: Partial<SseHistory> | false;
   publisher: Partial<SsePublisher> | false;
   mailbox: Partial<SseMailbox> | false;
+  runs: Partial<SseRuns> | false;
 };
 
 /** The three bounds of what is kept; whichever is reached first lets go of the oldest message. */
@@ -45,6 +47,16 @@ export interface SseHistory {
   /** ms */
   age: number;
   /** messages per key */
+  count: number;
+  /** bytes per worker */
+  bytes: number;
+}
+
+/** The bounds of what is kept of runs. */
+export interface SseRuns {
+  /** ms */
+  age: number;
+  /** messages per run */
   count: number;
   /** bytes per worker */
   bytes: number;
@@ -79,11 +91,18 @@ const CHECKS: { [name in keyof SseOptions]: Check } = {
   bridges: (value) => (isObject(value) ? undefined : '{ messenger, redis }'),
   publisher: (value) => (value === false || isObject(value) ? undefined : '{ secret, … } or false'),
   mailbox: (value) => (value === false || isObject(value) ? undefined : '{ keys, age, count, bytes } or false'),
+  runs: (value) => (value === false || isObject(value) ? undefined : '{ age, count, bytes } or false'),
 };
 
 const HISTORY_CHECKS: { [name in keyof SseHistory]: Check } = {
   age: integer(1, MAX_MS, 'ms'),
   count: integer(1, 2 ** 31, 'messages per key'),
+  bytes: integer(1, Number.MAX_SAFE_INTEGER, 'bytes per worker'),
+};
+
+const RUNS_CHECKS: { [name in keyof SseRuns]: Check } = {
+  age: integer(1, 1e12, 'ms'),
+  count: integer(1, 2 ** 31, 'messages per run'),
   bytes: integer(1, Number.MAX_SAFE_INTEGER, 'bytes per worker'),
 };
 
@@ -109,6 +128,7 @@ export function checkOptions(config: unknown): SseOptions {
     // Without a key nothing waits.
     known.mailbox = mailbox.keys.length > 0 && mailbox;
   }
+  if (known.runs !== false) known.runs = check('config.sse.runs', known.runs, RUNS_CHECKS) as unknown as SseRuns;
   known.headers = mergeHeaders(known.headers);
   if (known.cors !== false) known.cors = checkCors('config.sse.cors', known.cors, known.headers);
   return known;
