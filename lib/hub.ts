@@ -540,7 +540,7 @@ function toMessage(entry: Entry, epoch: string, mailbox: SseOptions['mailbox']):
   const position = { epoch, seq };
   if (act !== undefined) return { keys, body: '', nonce, act, position };
   const body = run?.is === 'start' ? '' : bodyOf(frame, id ?? toCursor(position));
-  const message = { keys, body, id, event, nonce, run, position };
+  const message = { keys, body, id, event, nonce, position, ...(run !== undefined && { run }) };
   if ((entry.waits ?? entry.heldFor) === undefined) return message;
   const age = Math.round(performance.now() - appendedAt);
   if (run !== undefined || mailbox === false) return { ...message, age };
