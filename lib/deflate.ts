@@ -6,6 +6,10 @@ export const GZIP_HEADER: Buffer = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0,
 /** How far back deflate refers (RFC 1951, 2). */
 export const WINDOW_BYTES = 32 * 1024;
 
+// To refer further back costs more than it spares, unless messages are large: each block begins by reading all of it.
+const WINDOW_MESSAGES = 8;
+const SMALL_WINDOW_BYTES = 16 * 1024;
+
 const NO_BYTES = Buffer.alloc(0);
 
 /** What a client has heard last, as far as those it shares with are concerned: which of their blocks, if any. */
@@ -100,7 +104,8 @@ export class SharedDeflate {
 
   #remember(plain: Buffer): void {
     const both = Buffer.concat([this.#window, plain]);
-    const excess = both.length - this.#limit();
+    const useful = Math.max(SMALL_WINDOW_BYTES, WINDOW_MESSAGES * plain.length);
+    const excess = both.length - Math.min(useful, this.#limit());
     // A part would keep the whole.
     this.#window = excess > 0 ? Buffer.from(both.subarray(excess)) : both;
   }
