@@ -9,6 +9,7 @@ import type { SseResponse } from './connection';
 import type { SseOptions } from './options';
 import type { Seat } from './seats';
 import { checkMethod, readRequest, type SseRequest } from './request';
+import { addVary } from './vary';
 
 // RFC 9113, 8.2.2: fields of a connection, which HTTP/2 forbids.
 const CONNECTION_HEADERS = new Set(['connection', 'keep-alive', 'proxy-connection', 'upgrade']);
@@ -62,12 +63,13 @@ export class Endpoint {
     try {
       const asked = readRequest(request, this.#options);
       const { lastEventId, showsKeys } = asked;
-      const joining = {
+      const admitted = {
         ...(await this.#authorizer.admit(async () => ctx, asked)),
         asked: asked.keys,
         lastEventId,
         showsKeys,
       };
+      const joining = { ...admitted, compressed: this.#hub.compresses(request, admitted) };
       // Its client may have heard of more, on another worker, than has arrived here, or have taken its mail there.
       const mayBeBehind =
         lastEventId === undefined ? this.#hub.hasMailbox(joining) : !this.#hub.knows(lastEventId, joining);
@@ -75,7 +77,7 @@ export class Endpoint {
       // The client may have left meanwhile.
       if (isOver(response)) return;
       if (request.method === 'HEAD') {
-        this.#writeHead(request, response);
+        this.#writeHead(request, response, joining);
         response.end();
         return;
       }
@@ -85,7 +87,7 @@ export class Endpoint {
         if (isOver(response)) return;
         // Once more: it takes a while to ask the others.
         this.#checkRoom(seat);
-        this.#writeHead(request, response);
+        this.#writeHead(request, response, joining);
         this.#hub.open(response, joining, isBehind);
       } finally {
         seat?.release();
@@ -116,7 +118,7 @@ export class Endpoint {
     }
   }
 
-  #writeHead(request: SseRequest, response: SseResponse): void {
+  #writeHead(request: SseRequest, response: SseResponse, { compressed = false }: { compressed?: boolean } = {}): void {
     forgetBody(response);
     response.setHeader('Content-Type', 'text/event-stream');
     for (const [name, value] of Object.entries(this.#options.headers)) {
@@ -127,6 +129,8 @@ export class Endpoint {
       else response.setHeader(name, value);
     }
     this.#cors?.apply(request, response);
+    if (this.#options.compression !== false) addVary(response, 'Accept-Encoding');
+    if (compressed) response.setHeader('Content-Encoding', 'gzip');
     response.writeHead(200);
   }
 

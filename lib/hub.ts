@@ -2,15 +2,18 @@ import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import type { Admission } from './authorizer';
 import type { Act, History, Message, Question, Replica } from './broker';
+import { Compression } from './compression';
 import { Confirmations } from './confirmations';
 import { Connection, type CloseReason, type SseResponse } from './connection';
 import { toCursor, type Position } from './cursor';
+import type { SharedDeflate } from './deflate';
 import { bodyOf, encodeOwn, isFieldSafe, toFrame } from './event';
 import { toFrames } from './gap';
 import { Log, type Entry, type Gap, type LogBounds, type Losses, type Mail, type Reader } from './log';
 import { mailboxesOf } from './mailbox';
 import type { SseOptions } from './options';
 import { Pump } from './pump';
+import type { SseRequest } from './request';
 import { isRunKey } from './run';
 import { Seats } from './seats';
 import type { Takes } from './takes';
@@ -74,11 +77,15 @@ export interface Joining extends Partial<Omit<Admission, 'keys'>> {
   readonly lastEventId?: string | undefined;
   /** Whether each message is to say for which keys it is. Left out: no. */
   readonly showsKeys?: boolean;
+  /** Whether what it is sent is compressed; its head says so. Left out: no. */
+  readonly compressed?: boolean;
 }
 
 interface KeySet {
   readonly keys: readonly string[];
   readonly throttled: ThrottledKeys | undefined;
+  /** What those of its holders share that are sent gzip; undefined when there were none yet. */
+  deflate: SharedDeflate | undefined;
   holders: number;
 }
 
@@ -112,6 +119,7 @@ export class Hub implements Replica {
   /** Equal sets of keys are one array, so that their readers can share what they read. */
   readonly #keySets = new Map<string, KeySet>();
   readonly #throttles: ThrottleRules;
+  readonly #compression: Compression | undefined;
   /** Streams that were opened while the order was out of sight, with the id their client came with, and when. */
   readonly #unseated = new Map<Connection, { readonly lastEventId: string | undefined; readonly since: number }>();
   readonly #confirmations: Confirmations;
@@ -141,6 +149,7 @@ export class Hub implements Replica {
       options.runs === false ? undefined : options.runs,
     );
     this.#throttles = new ThrottleRules(options.throttle);
+    if (options.compression !== false) this.#compression = new Compression(options.compression);
     this.seats = new Seats(options.maxClientsPerUser, (id) => this.count(user(id)));
     this.#pump = new Pump(this.log, {
       maxBatchBytes: Math.max(1, options.maxUnsentBytes - NODE_BUFFER_BYTES),
@@ -194,11 +203,13 @@ export class Hub implements Replica {
     if (!this.#connections.has(connection)) return;
     const { keys, user, groups } = admission;
     const before = connection.reader.keys;
-    const { keys: held, throttled } = this.#holdKeys(heldBy(admission), connection.reader.showsKeys);
+    const set = this.#holdKeys(heldBy(admission), connection.reader.showsKeys);
+    const { keys: held, throttled } = set;
     for (const key of before) if (!held.includes(key)) this.#exit(key, connection);
     for (const key of held) this.#enter(key, connection);
     this.log.rekey(connection.reader, held, throttled);
     this.#releaseKeys(before, connection.reader.showsKeys);
+    if (connection.compressed) connection.compress(this.#deflateOf(set));
     connection.grant(admission);
     connection.write(encodeOwn('grant', toGrant(keys, user, groups), {}), performance.now());
     // There may be mail.
@@ -239,10 +250,11 @@ export class Hub implements Replica {
    * process has.
    */
   open(response: SseResponse, joining: Joining, isBehind = false): Connection {
-    const { keys, asked = keys, lastEventId, user, groups = [], data, showsKeys = false } = joining;
-    const { expiresAt = Number.POSITIVE_INFINITY } = joining;
+    const { keys, asked = keys, lastEventId, user, groups = [], data } = joining;
+    const { expiresAt = Number.POSITIVE_INFINITY, showsKeys = false, compressed = false } = joining;
     const now = performance.now();
-    const { keys: held, throttled } = this.#holdKeys(heldBy(joining), showsKeys);
+    const set = this.#holdKeys(heldBy(joining), showsKeys);
+    const { keys: held, throttled } = set;
     const throttle = throttled === undefined ? undefined : new Throttle(throttled);
     const { reader, gaps } = this.#readerOf(held, { lastEventId, isBehind, throttle });
     reader.showsKeys = showsKeys;
@@ -254,6 +266,7 @@ export class Hub implements Replica {
       endsAt: now + maxAge * (0.8 + 0.2 * Math.random()),
       stallTimeout,
     });
+    if (compressed) connection.compress(this.#deflateOf(set));
     connection.grant({ keys, user, data, expiresAt });
     this.#connections.set(connection, now);
     for (const key of held) this.#enter(key, connection);
@@ -347,6 +360,11 @@ export class Hub implements Replica {
   /** Whether a client's last event id says where it was. */
   knows(lastEventId: string, joining: Joining): boolean {
     return this.log.knows(lastEventId, heldBy(joining));
+  }
+
+  /** Whether what a client is sent is to be compressed. */
+  compresses(request: SseRequest, joining: Joining): boolean {
+    return this.#compression?.suits(request, heldBy(joining)) === true;
   }
 
   /** Whether a client holds a mailbox. */
@@ -485,7 +503,7 @@ export class Hub implements Replica {
     const signature = signatureOf(keys, showsKeys);
     let set = this.#keySets.get(signature);
     if (set === undefined) {
-      set = { keys, throttled: this.#throttles.of(keys), holders: 0 };
+      set = { keys, throttled: this.#throttles.of(keys), deflate: undefined, holders: 0 };
       this.#keySets.set(signature, set);
     }
     set.holders++;
@@ -495,7 +513,14 @@ export class Hub implements Replica {
   #releaseKeys(keys: readonly string[], showsKeys: boolean): void {
     const signature = signatureOf(keys, showsKeys);
     const set = this.#keySets.get(signature);
-    if (set !== undefined && --set.holders === 0) this.#keySets.delete(signature);
+    if (set === undefined || --set.holders > 0) return;
+    this.#keySets.delete(signature);
+    if (set.deflate !== undefined) this.#compression!.release();
+  }
+
+  #deflateOf(set: KeySet): SharedDeflate {
+    set.deflate ??= this.#compression!.share(set.keys);
+    return set.deflate;
   }
 
   #sweep(): void {
