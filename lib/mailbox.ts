@@ -33,9 +33,7 @@ export function checkMailbox(path: string, given: object): SseMailbox {
 
 /** The ones of some keys that are mailboxes. A run's is none, whatever the patterns: many read it. */
 export function mailboxesOf({ keys: patterns }: Pick<SseMailbox, 'keys'>, keys: readonly string[]): string[] {
-  return keys.filter(
-    (key) => !SHARED.has(key) && !isRunKey(key) && patterns.some((pattern) => covers(pattern, key)),
-  );
+  return keys.filter((key) => !SHARED.has(key) && !isRunKey(key) && patterns.some((pattern) => covers(pattern, key)));
 }
 
 function isPattern(value: unknown): boolean {

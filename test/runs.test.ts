@@ -155,7 +155,10 @@ describe('a run', { timeout: 120_000 }, () => {
     const server = await start();
     let number = 0;
     const piece = fc.string({ unit: fc.constantFrom('a', '\r', '\n', '🐎', '\ud83d', '\udc0e', ' ', ':') });
-    const step = fc.oneof(piece, fc.constant('cut' as const).map(() => undefined));
+    const step = fc.oneof(
+      piece,
+      fc.constant('cut' as const).map(() => undefined),
+    );
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
         const id = `${++number}`;
@@ -282,7 +285,10 @@ describe('a run', { timeout: 120_000 }, () => {
     );
     const results = await Promise.allSettled(attempts);
     assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', ...Array(4).fill('rejected')]);
-    await assert.rejects(sse.run('1', () => countTo(1)), { code: 'ERR_SSE_RUN_EXISTS', status: 409 });
+    await assert.rejects(
+      sse.run('1', () => countTo(1)),
+      { code: 'ERR_SSE_RUN_EXISTS', status: 409 },
+    );
     await eventually(() => started === 1);
   });
 
@@ -337,8 +343,20 @@ describe('a run', { timeout: 120_000 }, () => {
     const server = await start();
     const producers: [string, () => AsyncIterable<string>, string][] = [
       ['number', () => [7][Symbol.iterator]() as unknown as AsyncIterable<string>, 'ERR_SSE_RUN_PRODUCER'],
-      ['seven', async function* () { yield 7 as unknown as string; }, 'ERR_SSE_MESSAGE'],
-      ['event', async function* () { yield { event: 'sse:x', data: 1 } as unknown as string; }, 'ERR_SSE_EVENT'],
+      [
+        'seven',
+        async function* () {
+          yield 7 as unknown as string;
+        },
+        'ERR_SSE_MESSAGE',
+      ],
+      [
+        'event',
+        async function* () {
+          yield { event: 'sse:x', data: 1 } as unknown as string;
+        },
+        'ERR_SSE_EVENT',
+      ],
     ];
     for (const [id, produce, code] of producers) {
       await server.sse.run(id, produce);
@@ -349,12 +367,18 @@ describe('a run', { timeout: 120_000 }, () => {
   it('refuses what it cannot be', async () => {
     const { sse } = await start();
     for (const id of ['', 'x'.repeat(201), {}, null, Number.NaN]) {
-      await assert.rejects(sse.run(id as string, () => countTo(1)), { code: 'ERR_SSE_RUN_ID' });
+      await assert.rejects(
+        sse.run(id as string, () => countTo(1)),
+        { code: 'ERR_SSE_RUN_ID' },
+      );
       await assert.rejects(sse.stopRun(id as string), { code: 'ERR_SSE_RUN_ID' });
     }
     await assert.rejects(sse.run('1', 'text' as never), { code: 'ERR_SSE_RUN_PRODUCER' });
     const without = await start({ runs: false });
-    await assert.rejects(without.sse.run('1', () => countTo(1)), { code: 'ERR_SSE_RUNS_OFF' });
+    await assert.rejects(
+      without.sse.run('1', () => countTo(1)),
+      { code: 'ERR_SSE_RUNS_OFF' },
+    );
   });
 
   it('leaves a key that looks like a run’s as it is when nobody runs it', async () => {

@@ -233,11 +233,7 @@ export class Store {
 
   /** Says that this worker lives, and lets go of what is too old. */
   async beat(): Promise<void> {
-    await this.run(
-      BEAT,
-      ['order', 'meta', 'lost', 'workers', ...KEPT],
-      [this.#worker, ...this.#limits],
-    );
+    await this.run(BEAT, ['order', 'meta', 'lost', 'workers', ...KEPT], [this.#worker, ...this.#limits]);
   }
 
   /** Asks all workers, and returns their names. */
