@@ -58,8 +58,8 @@ export interface RunListener {
   producedOf(keys: readonly string[]): string[];
   /** A run is over. */
   onEnd(key: string): void;
-  /** It is time to see whether the runs that are read here are alive. */
-  onWatch(): void;
+  /** It is time to see whether the runs that are read here are alive; `soon`: someone has just come. */
+  onWatch(soon: boolean): void;
 }
 
 /** Where the plugin says what an operator should know. */
@@ -283,7 +283,7 @@ export class Hub implements Replica {
     for (const gap of gaps) this.emit('gap', gap);
     if (reader.position !== this.log.head || throttle?.isHolding === true) this.#pump.wake(connection);
     this.emit('open', { keys, user, data, resumed: lastEventId !== undefined });
-    if (held.some(isRunKey)) this.#runListener?.onWatch();
+    if (held.some(isRunKey)) this.#runListener?.onWatch(true);
     return connection;
   }
 
@@ -538,7 +538,7 @@ export class Hub implements Replica {
     }
     this.log.expire();
     if (!this.#inSight) return;
-    this.#runListener?.onWatch();
+    this.#runListener?.onWatch(false);
     for (const [connection, { lastEventId, since }] of this.#unseated) {
       const isThere = lastEventId !== undefined && this.log.knows(lastEventId, connection.reader.keys);
       if (isThere || now - since > BEHIND_MS) this.#seat(connection);

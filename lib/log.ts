@@ -195,6 +195,7 @@ export class Log {
   /** What is kept for mailboxes, and for runs; undefined when there are none. */
   readonly #mail: Keep | undefined;
   readonly #runs: Keep | undefined;
+  readonly #keeps: readonly Keep[];
   /** What is held, though no mailbox waits for it any more, as long as someone who lost it on the way may come back. */
   readonly #done = new Set<Entry>();
   /** By mailbox, the newest message that was lost before anyone took it. */
@@ -212,6 +213,7 @@ export class Log {
     this.#post = post;
     this.#mail = post && new Keep(post.mailbox);
     this.#runs = runs && new Keep(runs);
+    this.#keeps = [this.#mail, this.#runs].filter((keep) => keep !== undefined);
   }
 
   /** The offset of the newest entry. */
@@ -1031,10 +1033,6 @@ export class Log {
     return run === undefined ? this.#mailboxesOf(keys) : this.#runsOf(keys);
   }
 
-  get #keeps(): Keep[] {
-    return [this.#mail, this.#runs].filter((keep) => keep !== undefined);
-  }
-
   /** How many entries a tail may have: of a mailbox or a run, what waits is bounded by itself. */
   #limitOf({ keep }: Tail): number {
     return this.#bounds.count + (keep?.bounds.count ?? 0);
@@ -1224,22 +1222,26 @@ function framesOf(
   frameOf: (entry: Entry, i: number) => Buffer,
 ): Buffer | undefined {
   const frames: Buffer[] = [];
-  for (let i = 0; i < entries.length;) {
-    const first = entries[i]!;
-    const pieces: Buffer[] = [];
-    do pieces.push(frameOf(entries[i]!, i));
-    while (areNeighbours(first, entries[++i]));
-    // The start of a run is nothing to hear.
-    if (first.run?.is === 'start') continue;
-    for (const frame of joinPieces(pieces)) {
-      if (showsKeys) frames.push(encodeKeys(first, keys));
-      frames.push(frame);
+  const add = (entry: Entry, frame: Buffer): void => {
+    if (showsKeys) frames.push(encodeKeys(entry, keys));
+    frames.push(frame);
+  };
+  for (let i = 0; i < entries.length; i++) {
+    const entry = entries[i]!;
+    if (isPieceOf(entry, entries[i + 1])) {
+      const pieces = [frameOf(entry, i)];
+      while (isPieceOf(entry, entries[i + 1])) pieces.push(frameOf(entries[++i]!, i));
+      for (const frame of joinPieces(pieces)) add(entry, frame);
+    } else if (entry.run?.is !== 'start') {
+      // The start of a run is nothing to hear.
+      add(entry, frameOf(entry, i));
     }
   }
   return frames.length > 1 ? Buffer.concat(frames) : frames[0];
 }
 
-function areNeighbours(a: Entry, b: Entry | undefined): boolean {
+/** Whether two entries are pieces of one text. */
+function isPieceOf(a: Entry, b: Entry | undefined): boolean {
   return a.run?.is === 'text' && b?.run?.is === 'text' && a.keys[0] === b.keys[0];
 }
 

@@ -171,7 +171,7 @@ function noProducer(what: string): SseError {
 }
 
 function encodeYielded(value: unknown): EncodedEvent {
-  if (typeof value === 'object' && value !== null) return encode(value as SseEvent);
+  if (typeof value === 'object' && value !== null) return encode(value);
   throw new SseError(
     'ERR_SSE_MESSAGE',
     `a run yielded ${show(value)}; it must yield strings, or objects { data, event?, … }: to send a value as JSON, yield { data: value }`,

@@ -15,7 +15,7 @@ export class RunWatch {
   readonly #onLost: (key: string) => Promise<void>;
   /** Runs that nobody claimed when all were asked. */
   #missing: ReadonlySet<string> = new Set();
-  #askedAt = Number.NEGATIVE_INFINITY;
+  #lookedAt = Number.NEGATIVE_INFINITY;
   #asking = false;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -31,19 +31,17 @@ export class RunWatch {
     this.#onLost = parts.onLost;
   }
 
-  /** Looks for runs that are lost, soon; often called. */
-  look(): void {
+  /** Looks for runs that are lost, as often as it should, and `soon` for someone who has just come; often called. */
+  look(soon: boolean): void {
     if (this.#asking || this.#timer !== undefined || this.#stopped) return;
-    if (this.#silentRuns(SILENT_MS).length === 0) return;
-    const wait = this.#askedAt + (this.#missing.size > 0 ? AGAIN_MS : SILENT_MS) - performance.now();
-    if (wait <= 0) {
-      void this.#look();
-      return;
-    }
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      void this.#look();
-    }, wait);
+    const pause = soon || this.#missing.size > 0 ? AGAIN_MS : SILENT_MS;
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        void this.#look();
+      },
+      Math.max(0, this.#lookedAt + pause - performance.now()),
+    );
     this.#timer.unref();
   }
 
@@ -53,6 +51,7 @@ export class RunWatch {
   }
 
   async #look(): Promise<void> {
+    this.#lookedAt = performance.now();
     const runs = this.#silentRuns(SILENT_MS);
     if (runs.length === 0 || this.#stopped) return;
     // Others come next time.
@@ -62,7 +61,6 @@ export class RunWatch {
     this.#asking = true;
     const { answers, complete } = await this.#ask(asked).catch(() => NO_POLL);
     this.#asking = false;
-    this.#askedAt = performance.now();
     // Who does not answer may be the one, and only slow.
     const claimed = new Set((answers as readonly (readonly string[])[]).flat());
     const missing = complete ? asked.filter((key) => !claimed.has(key)) : [];
@@ -71,6 +69,6 @@ export class RunWatch {
     this.#missing = new Set(missing.filter((key) => !lost.includes(key)));
     const isThere = new Set(this.#silentRuns(0));
     await Promise.all(lost.filter((key) => isThere.has(key)).map((key) => this.#onLost(key)));
-    this.look();
+    if (this.#missing.size > 0) this.look(true);
   }
 }

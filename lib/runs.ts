@@ -6,6 +6,7 @@ import type { Hub, RunListener, SseLogger } from './hub';
 import { checkProducer, Production, type SseProducer } from './production';
 import { idOf, run as keyOf } from './run';
 import { RunWatch } from './run_watch';
+import { within } from './within';
 
 /** What `run` promises. */
 export interface RunReceipt {
@@ -19,6 +20,9 @@ export interface RunReceipt {
 export type Detach = (work: () => Promise<void>) => void;
 
 const LOST = 'ERR_SSE_RUN_LOST';
+
+// What a process that goes may take of Egg's 5 s to say that its runs end.
+const STOP_MS = 1_000;
 
 /** The runs of this process: starts them, and ends them wherever they are. */
 export class Runs implements RunListener {
@@ -55,7 +59,7 @@ export class Runs implements RunListener {
   }
 
   /** Starts a run; resolves when it has its place in the order. */
-  async start(id: string, produce: SseProducer): Promise<RunReceipt> {
+  async start(id: string | number, produce: SseProducer): Promise<RunReceipt> {
     const key = this.#keyOf(id);
     checkProducer(produce);
     const { log } = this.#hub;
@@ -78,18 +82,21 @@ export class Runs implements RunListener {
   }
 
   /** Ends a run, on whichever worker it is; says whether it was going on. */
-  async end(id: string): Promise<boolean> {
+  async end(id: string | number): Promise<boolean> {
     const key = this.#keyOf(id);
     if (!this.#isGoing(key)) await this.#broker.catchUp();
-    return this.#end(key, ownEvent('end', { run: idOf(key), reason: 'stopped' }));
+    return this.#isGoing(key) && this.#end(key, ownEvent('end', { run: idOf(key), reason: 'stopped' }));
   }
 
   /** Ends what is produced here: the process is going. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#watch.stop();
-    const keys = [...this.#productions.keys()];
-    await Promise.all(keys.map((key) => this.#endLost(key, 'the worker that produced this run is going')));
+    const ends = [...this.#productions.keys()].map((key) =>
+      this.#endLost(key, 'the worker that produced this run is going'),
+    );
+    // Whoever cannot be told in time is told by another worker.
+    await within<unknown>(STOP_MS, Promise.all(ends), () => undefined);
   }
 
   producedOf(keys: readonly string[]): string[] {
@@ -100,8 +107,8 @@ export class Runs implements RunListener {
     this.#productions.get(key)?.abort();
   }
 
-  onWatch(): void {
-    this.#watch.look();
+  onWatch(soon: boolean): void {
+    this.#watch.look(soon);
   }
 
   async #produce(production: Production, produce: SseProducer): Promise<void> {
@@ -125,14 +132,15 @@ export class Runs implements RunListener {
   /** Ends a run, unless it has ended; says whether this was its end. Of several ends the first in the order counts. */
   async #end(key: string, end: EncodedEvent): Promise<boolean> {
     const { log } = this.#hub;
-    if (!this.#isGoing(key)) return false;
+    // Of a run that was silent for its lifetime nothing is known any more but that it goes on.
+    if (log.runOf(key) !== undefined && !this.#isGoing(key)) return false;
     const place = await this.#broker.publish({ keys: [key], ...end, run: { is: 'end' }, reach: 'everywhere' });
     const newest = log.runOf(key)?.newest;
     return newest !== undefined && log.isAt(newest, place);
   }
 
   async #endLost(key: string, message: string): Promise<void> {
-    // Whoever cannot be told now is told by another worker, or later.
+    // Whoever cannot be told now is told later.
     await this.#end(key, failed(key, LOST, message)).catch(() => undefined);
   }
 
@@ -141,7 +149,7 @@ export class Runs implements RunListener {
     return state !== undefined && state.newest.run!.is !== 'end';
   }
 
-  #keyOf(id: string): string {
+  #keyOf(id: string | number): string {
     if (this.#isOn) return keyOf(id);
     throw new SseError(
       'ERR_SSE_RUNS_OFF',
@@ -160,7 +168,7 @@ function textOf(error: unknown): string {
   return error instanceof SseError ? error.message : 'the run failed';
 }
 
-function exists(id: string): SseError {
+function exists(id: string | number): SseError {
   return new SseError(
     'ERR_SSE_RUN_EXISTS',
     `there is a run ${show(id)}, going on or still readable; open it, or choose another id for a new one`,

@@ -216,7 +216,7 @@ export class Sse {
    * Resolves when the run has its place in the order. Rejects with an `SseError`: `ERR_SSE_RUN_EXISTS` when there is one
    * of that id, on whichever worker, going on or still readable; `ERR_SSE_RUN_ID`, `ERR_SSE_RUN_PRODUCER`.
    */
-  run(id: string, produce: SseProducer): Promise<RunReceipt> {
+  run(id: string | number, produce: SseProducer): Promise<RunReceipt> {
     return Publication.of(this.#runs.start(id, produce), (error) => {
       this.#logger.error(new Error('a run was not started, and nobody awaited it', { cause: error }));
     });
@@ -226,7 +226,7 @@ export class Sse {
    * Ends a run, on whichever worker it is produced: its readers are told `sse:end`, and its producer's signal is aborted.
    * Resolves with false when no such run is going on.
    */
-  stopRun(id: string): Promise<boolean> {
+  stopRun(id: string | number): Promise<boolean> {
     return Publication.of(this.#runs.end(id), (error) => {
       this.#logger.error(new Error('a run was not stopped, and nobody awaited it', { cause: error }));
     });

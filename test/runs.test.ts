@@ -232,7 +232,7 @@ describe('a run', { timeout: 120_000 }, () => {
 
   it('tells that it is no longer whole, when its lifetime is over or it was too long', async () => {
     const history = { age: 20, count: 10, bytes: 1e8 };
-    const server = await start({ history, runs: { age: 300, count: 50, bytes: 1e8 }, pingInterval: 200 });
+    const server = await start({ history, runs: { age: 2_000, count: 50, bytes: 1e8 }, pingInterval: 200 });
     const pieces = async function* (): AsyncGenerator<string> {
       for (let i = 1; i <= 200; i++) {
         yield `${i} `;
