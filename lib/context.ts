@@ -30,7 +30,8 @@ export function renewContext(request: IncomingMessage, handle: Handler): Promise
 /** A request as a GET: its body has been read, and cannot be again, nor a CSRF token in it. */
 function withoutBody(request: IncomingMessage): IncomingMessage {
   if (request.method === 'GET') return request;
-  const { 'content-length': _, 'transfer-encoding': __, ...headers } = request.headers;
+  const headers = { ...request.headers };
+  for (const name of ['content-length', 'content-type', 'transfer-encoding']) delete headers[name];
   return Object.create(request, { method: { value: 'GET' }, headers: { value: headers } }) as IncomingMessage;
 }
 

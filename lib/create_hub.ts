@@ -8,6 +8,7 @@ import { MemoryBroker } from './broker/memory';
 import type { SseResponse } from './connection';
 import { Cors } from './cors';
 import { distribute } from './distribute';
+import { isObject } from './check';
 import { SseError } from './error';
 import type { SseLogger } from './hub';
 import type { OpenOptions } from './open_options';
@@ -80,7 +81,7 @@ export function createHub(options: HubOptions = {}): SseHub {
   if ('bridges' in given) {
     throw new SseError('ERR_SSE_CONFIG', 'bridges are an option of Egg apps; listen to the source, and publish');
   }
-  const checked = checkOptions({ ...config.sse, ...given });
+  const checked = checkOptions(withDefaults(given));
   // To Egg, a host is what one agent looks after: here each process is one.
   const host = `${hostname()}:${process.pid}-${randomBytes(4).toString('hex')}`;
   const home = { name, baseDir: process.cwd(), coreLogger: logger };
@@ -89,4 +90,14 @@ export function createHub(options: HubOptions = {}): SseHub {
   if (authorize !== undefined) hub.authorize(authorize as unknown as Authorize);
   hub.start().catch((error: Error) => logger.error(error));
   return hub;
+}
+
+/** Options over the defaults, as Egg merges them: what is in groups, one by one. */
+function withDefaults(given: object): object {
+  const options: Record<string, unknown> = { ...config.sse };
+  for (const [name, value] of Object.entries(given)) {
+    const usual = options[name];
+    if (value !== undefined) options[name] = isObject(usual) && isObject(value) ? { ...usual, ...value } : value;
+  }
+  return options;
 }

@@ -42,8 +42,8 @@ export function redisOf(
   path = 'config.sse.redis',
 ): RedisSettings {
   const { maxMessages: _, ...config } = redis;
-  const app = (egg as unknown as { config: { redis?: EggRedisConfig } }).config;
-  return readRedisConfig(config, { baseDir: egg.baseDir, redis: app.redis }, path);
+  const { config: app } = egg as { config?: { redis?: EggRedisConfig } };
+  return readRedisConfig(config, { baseDir: egg.baseDir, redis: app?.redis }, path);
 }
 
 /** A host, to Egg, is one master with its agent and workers: the same name in all of them, and after a restart. */

@@ -24,10 +24,11 @@ interface Pull {
 /** Pulls messages out of a source, one at a time, and tells it to stop when no more is wanted. */
 export class Source {
   readonly #opening: Promise<Pull>;
+  #pull: Pull | undefined;
   #decoder: TextDecoder | undefined;
   #stopped = false;
 
-  /** `source` may be a promise. What it is is found out by `next`. */
+  /** `source` may be a promise. That it is none at all is found out by `next`. */
   constructor(source: unknown) {
     this.#opening = this.#open(source);
     // `next` says so to whoever still wants to know.
@@ -51,19 +52,13 @@ export class Source {
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    void this.#stop();
-  }
-
-  async #stop(): Promise<void> {
-    try {
-      await (await this.#opening).stop();
-    } catch {
-      // Nobody wants to hear of it any more.
-    }
+    if (this.#pull !== undefined) void stop(this.#pull);
   }
 
   async #open(source: unknown): Promise<Pull> {
-    return toPull(await source);
+    this.#pull = toPull(isPromise(source) ? await source : source);
+    if (this.#stopped) void stop(this.#pull);
+    return this.#pull;
   }
 
   #decode(bytes: Uint8Array): string {
@@ -91,4 +86,16 @@ function toPull(source: unknown): Pull {
     'ERR_SSE_SOURCE',
     `the source is ${show(source)}; it must be an iterable, a generator or a readable stream of messages`,
   );
+}
+
+async function stop(pull: Pull): Promise<void> {
+  try {
+    await pull.stop();
+  } catch {
+    // Nobody wants to hear of it any more.
+  }
+}
+
+function isPromise(source: unknown): source is PromiseLike<unknown> {
+  return typeof (source as Partial<PromiseLike<unknown>> | null | undefined)?.then === 'function';
 }

@@ -112,6 +112,10 @@ export class SseStream {
    */
   async pipe(source: SseSource | PromiseLike<SseSource>, { end = true }: PipeOptions = {}): Promise<void> {
     const pulled = new Source(source);
+    if (this.#over !== undefined) {
+      pulled.stop();
+      return;
+    }
     let stop = (): void => undefined;
     const over = new Promise<void>((resolve) => {
       stop = () => {
@@ -119,8 +123,7 @@ export class SseStream {
         resolve();
       };
     });
-    if (this.#over === undefined) this.#listeners.add(stop);
-    else stop();
+    this.#listeners.add(stop);
     await Promise.race([over, this.#sendAll(pulled, end)]);
     this.#listeners.delete(stop);
   }
