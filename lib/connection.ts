@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
 import type { Admission } from './authorizer';
+import { GZIP_HEADER, NOTHING_SHARED, type SharedDeflate } from './deflate';
 import { encodeOwn, PING } from './event';
 import type { Reader } from './log';
 import type { SseRequest } from './request';
@@ -72,6 +73,9 @@ export class Connection {
   readonly #owner: ConnectionOwner;
   readonly #feed: Feed | undefined;
   readonly #stallTimeout: number;
+  #deflate: SharedDeflate | undefined;
+  /** What of it its client has heard last. */
+  heard = NOTHING_SHARED;
   #full = false;
   #ended = false;
 
@@ -150,8 +154,35 @@ export class Connection {
     return this.#response.req;
   }
 
+  /** Has what is written from now on compressed; the head must say so. Those who share `deflate` hear the same. */
+  compress(deflate: SharedDeflate): void {
+    if (this.#deflate === undefined) (this.#response as ServerResponse).write(GZIP_HEADER);
+    this.#deflate = deflate;
+    this.heard = NOTHING_SHARED;
+  }
+
+  /** Whether what is written is compressed. */
+  get compressed(): boolean {
+    return this.#deflate !== undefined;
+  }
+
+  /** Writes what others may hear as well, who have come as far; `isNewest`: nothing newer is there for it. */
+  writeShared(bytes: Buffer, now: number, isNewest: boolean): void {
+    if (this.#ended) return;
+    this.#write(this.#deflate === undefined ? bytes : this.#deflate.compress(bytes, this, isNewest), now);
+  }
+
+  /** Writes what is for this client only. */
   write(bytes: Buffer, now: number): void {
     if (this.#ended) return;
+    this.#write(this.#encode(bytes), now);
+  }
+
+  #encode(bytes: Buffer): Buffer {
+    return this.#deflate === undefined ? bytes : this.#deflate.compressAlone(bytes, this);
+  }
+
+  #write(bytes: Buffer, now: number): void {
     this.lastWriteAt = now;
     this.pingDue = false;
     // Both kinds write a Buffer alike, but TypeScript finds no common signature.
@@ -177,7 +208,7 @@ export class Connection {
     this.#finish(reason);
     this.#response.setTimeout(LINGER_MS);
     if (last === undefined) this.#response.end();
-    else this.#response.end(last);
+    else this.#response.end(this.#encode(last));
   }
 
   /** What makes clients of OpenAI's API take an event for an error: they read private streams. */

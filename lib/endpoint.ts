@@ -12,6 +12,7 @@ import type { SseOptions } from './options';
 import type { Seat } from './seats';
 import { checkMethod, readOpened, readRequest, type Asked, type SseRequest } from './request';
 import { SseStream, streamOf } from './stream';
+import { addVary } from './vary';
 
 // RFC 9113, 8.2.2: fields of a connection, which HTTP/2 forbids.
 const CONNECTION_HEADERS = new Set(['connection', 'keep-alive', 'proxy-connection', 'upgrade']);
@@ -124,13 +125,15 @@ export class Endpoint {
   ): Promise<Joined | undefined> {
     const { headers, ...rest } = settings;
     const admission = await this.#authorizer.admit(async () => ctx, asked);
-    const { lastEventId } = asked;
-    const joining = { ...admission, ...rest, asked: asked.keys, lastEventId };
+    const { keys, lastEventId, showsKeys } = asked;
+    const joining = { ...admission, ...rest, asked: keys, lastEventId, showsKeys };
+    // What is sent to one client alone may hold its secrets next to what others have made it say.
+    const compressed = settings.isPrivate !== true && this.#hub.compresses(request, joining);
     const isBehind = await this.#isBehind(joining);
     // The client may have left meanwhile.
     if (isOver(response)) return undefined;
     if (request.method === 'HEAD') {
-      this.#writeHead(request, response, headers);
+      this.#writeHead(request, response, { headers, compressed });
       response.end();
       return undefined;
     }
@@ -140,8 +143,8 @@ export class Endpoint {
       if (isOver(response)) return undefined;
       // Once more: it takes a while to ask the others.
       this.#checkRoom(seat);
-      this.#writeHead(request, response, headers);
-      return this.#hub.open(response, { ...joining, isBehind });
+      this.#writeHead(request, response, { headers, compressed });
+      return this.#hub.open(response, { ...joining, compressed, isBehind });
     } finally {
       seat?.release();
     }
@@ -186,7 +189,11 @@ export class Endpoint {
     }
   }
 
-  #writeHead(request: SseRequest, response: SseResponse, headers: OpenOptions['headers'] = {}): void {
+  #writeHead(
+    request: SseRequest,
+    response: SseResponse,
+    { headers = {}, compressed }: { headers?: OpenOptions['headers']; compressed: boolean },
+  ): void {
     forgetBody(response);
     response.setHeader('Content-Type', 'text/event-stream');
     for (const [name, value] of [...Object.entries(this.#options.headers), ...Object.entries(headers)]) {
@@ -197,12 +204,14 @@ export class Endpoint {
       else response.setHeader(name, value);
     }
     this.#cors?.apply(request, response);
+    if (this.#options.compression !== false) addVary(response, 'Accept-Encoding');
+    if (compressed) response.setHeader('Content-Encoding', 'gzip');
     response.writeHead(200);
   }
 
   /** Answers 200 and ends: a browser comes back by itself, as it never does after a 503. */
   #sendAway(request: SseRequest, response: SseResponse, code: string): void {
-    this.#writeHead(request, response);
+    this.#writeHead(request, response, { compressed: false });
     const retry = spread(this.#options.retry);
     response.end(encodeOwn('busy', { code, retry }, { retry }));
     this.#hub.emit('refuse', { status: 200, code });

@@ -2,15 +2,18 @@ import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import type { Admission } from './authorizer';
 import type { Act, History, Message, Question, Replica } from './broker';
+import { Compression } from './compression';
 import { Confirmations } from './confirmations';
 import { Connection, type CloseReason, type Feed, type SseResponse } from './connection';
 import { toCursor, type Position } from './cursor';
+import type { SharedDeflate } from './deflate';
 import { bodyOf, encodeOwn, isFieldSafe, toFrame, type EncodedEvent } from './event';
 import { toFrames } from './gap';
 import { Log, type Entry, type Gap, type LogBounds, type Losses, type Mail, type Reader } from './log';
 import { mailboxesOf } from './mailbox';
 import type { SseOptions } from './options';
 import { Pump } from './pump';
+import type { SseRequest } from './request';
 import { Seats } from './seats';
 import type { Takes } from './takes';
 import { ALL, user } from './target';
@@ -58,6 +61,10 @@ export interface Joining extends Partial<Omit<Admission, 'keys'>> {
   /** The keys that were asked for, when others were granted. */
   readonly asked?: readonly string[];
   readonly lastEventId?: string | undefined;
+  /** Whether each message is to say for which keys it is. Left out: no. */
+  readonly showsKeys?: boolean;
+  /** Whether what it is sent is compressed; its head says so. Left out: no. */
+  readonly compressed?: boolean;
   /** Whether it is to have nothing of the log: it is counted, and ended as others are. */
   readonly isPrivate?: boolean;
   /** Whether its client may have heard more than this process has. */
@@ -80,6 +87,8 @@ export interface Joined {
 interface KeySet {
   readonly keys: readonly string[];
   readonly throttled: ThrottledKeys | undefined;
+  /** What those of its holders share that are sent gzip; undefined when there were none yet. */
+  deflate: SharedDeflate | undefined;
   holders: number;
 }
 
@@ -114,6 +123,7 @@ export class Hub implements Replica {
   /** Equal sets of keys are one array, so that their readers can share what they read. */
   readonly #keySets = new Map<string, KeySet>();
   readonly #throttles: ThrottleRules;
+  readonly #compression: Compression | undefined;
   /** Streams that were opened while the order was out of sight, with the id their client came with, and when. */
   readonly #unseated = new Map<Connection, { readonly lastEventId: string | undefined; readonly since: number }>();
   readonly #confirmations: Confirmations;
@@ -139,6 +149,7 @@ export class Hub implements Replica {
           },
     );
     this.#throttles = new ThrottleRules(options.throttle);
+    if (options.compression !== false) this.#compression = new Compression(options.compression);
     this.seats = new Seats(options.maxClientsPerUser, (id) => this.count(user(id)));
     this.#pump = new Pump(this.log, {
       maxBatchBytes: Math.max(1, options.maxUnsentBytes - NODE_BUFFER_BYTES),
@@ -178,14 +189,17 @@ export class Hub implements Replica {
     if (!this.#connections.has(connection)) return;
     const { isPrivate, pools: before } = connection;
     const { keys, user, groups } = admission;
-    const { keys: held, throttled } = this.#holdKeys(heldBy({ ...admission, isPrivate }));
+    const { showsKeys } = connection.reader;
+    const set = this.#holdKeys(heldBy({ ...admission, isPrivate }), showsKeys);
+    const { keys: held, throttled } = set;
     for (const key of before) if (!held.includes(key)) this.#exit(key, connection);
     for (const key of held) this.#enter(key, connection);
     connection.pools = held;
-    this.#releaseKeys(before);
+    this.#releaseKeys(before, showsKeys);
     connection.grant(isPrivate ? { ...admission, keys: NO_KEYS } : admission);
     if (isPrivate) return;
     this.log.rekey(connection.reader, held, throttled);
+    if (connection.compressed) connection.compress(this.#deflateOf(set));
     connection.write(encodeOwn('grant', toGrant(keys, user, groups), {}), performance.now());
     // There may be mail.
     this.#pump.wake(connection);
@@ -225,15 +239,17 @@ export class Hub implements Replica {
    * The caller has checked `full` and `draining` in this same turn.
    */
   open(response: SseResponse, joining: Joining): Joined {
-    const { isPrivate = false, isBehind = false, feed, lastEventId, user, data } = joining;
-    const { expiresAt = Number.POSITIVE_INFINITY, asked = joining.keys } = joining;
+    const { isPrivate = false, isBehind = false, showsKeys = false, compressed = false } = joining;
+    const { expiresAt = Number.POSITIVE_INFINITY, asked = joining.keys, lastEventId, user, data, feed } = joining;
     const keys = isPrivate ? NO_KEYS : joining.keys;
     const now = performance.now();
-    const { keys: held, throttled } = this.#holdKeys(heldBy(joining));
+    const set = this.#holdKeys(heldBy(joining), showsKeys);
+    const { keys: held, throttled } = set;
     const throttle = throttled === undefined ? undefined : new Throttle(throttled);
     const { reader, gaps } = isPrivate
       ? { reader: this.log.readFromHead(NO_KEYS), gaps: [] }
       : this.#readerOf(held, { lastEventId, isBehind, throttle });
+    reader.showsKeys = showsKeys;
     const { maxAge, stallTimeout } = this.#options;
     const connection = new Connection(response, this.#owner, {
       asked,
@@ -245,6 +261,7 @@ export class Hub implements Replica {
     });
     connection.pools = held;
     connection.isHeld = true;
+    if (compressed) connection.compress(this.#deflateOf(set));
     connection.grant({ keys, user, data, expiresAt });
     this.#connections.set(connection, now);
     for (const key of held) this.#enter(key, connection);
@@ -362,6 +379,11 @@ export class Hub implements Replica {
     return this.log.knows(lastEventId, heldBy(joining));
   }
 
+  /** Whether what a client is sent is to be compressed. */
+  compresses(request: SseRequest, joining: Joining): boolean {
+    return this.#compression?.suits(request, heldBy(joining)) === true;
+  }
+
   /** Whether a client holds a mailbox. */
   hasMailbox(joining: Joining): boolean {
     const { mailbox } = this.#options;
@@ -466,7 +488,7 @@ export class Hub implements Replica {
     this.#unseated.delete(connection);
     this.#pump.forget(connection);
     for (const key of connection.pools) this.#exit(key, connection);
-    this.#releaseKeys(connection.pools);
+    this.#releaseKeys(connection.pools, connection.reader.showsKeys);
     const { keys, user, data } = connection;
     this.emit('close', { keys, user, data, reason, openMs: performance.now() - openedAt });
   }
@@ -484,21 +506,28 @@ export class Hub implements Replica {
     if (pool.size === 0) this.#pools.delete(key);
   }
 
-  #holdKeys(keys: readonly string[]): KeySet {
-    const signature = signatureOf(keys);
+  #holdKeys(keys: readonly string[], showsKeys: boolean): KeySet {
+    const signature = signatureOf(keys, showsKeys);
     let set = this.#keySets.get(signature);
     if (set === undefined) {
-      set = { keys, throttled: this.#throttles.of(keys), holders: 0 };
+      set = { keys, throttled: this.#throttles.of(keys), deflate: undefined, holders: 0 };
       this.#keySets.set(signature, set);
     }
     set.holders++;
     return set;
   }
 
-  #releaseKeys(keys: readonly string[]): void {
-    const signature = signatureOf(keys);
+  #releaseKeys(keys: readonly string[], showsKeys: boolean): void {
+    const signature = signatureOf(keys, showsKeys);
     const set = this.#keySets.get(signature);
-    if (set !== undefined && --set.holders === 0) this.#keySets.delete(signature);
+    if (set === undefined || --set.holders > 0) return;
+    this.#keySets.delete(signature);
+    if (set.deflate !== undefined) this.#compression!.release();
+  }
+
+  #deflateOf(set: KeySet): SharedDeflate {
+    set.deflate ??= this.#compression!.share(set.keys);
+    return set.deflate;
   }
 
   #sweep(): void {
@@ -540,7 +569,8 @@ function toOpening(retry: number | undefined, first: EncodedEvent | undefined): 
   ];
 }
 
-function signatureOf(keys: readonly string[]): string {
+function signatureOf(keys: readonly string[], showsKeys: boolean): string {
+  if (showsKeys) return JSON.stringify({ keys: [...keys].sort() });
   return keys.length === 1 ? keys[0]! : JSON.stringify([...keys].sort());
 }
 

@@ -13,6 +13,7 @@ import type { Sse } from './sse';
 export const sseSchedule = makeSchedule<Context>;
 export type { SseSchedule, SseScheduleOptions } from './bridge/schedule';
 export type { SseBridges, SsePublisher, SseRedisBridge, SseRoute, SseTarget } from './bridge_options';
+export type { SseCompression } from './compression';
 export type { SseCors } from './cors';
 export { createHub, type HubOptions, type SseHub } from './create_hub';
 export { SseError } from './error';

@@ -12,6 +12,8 @@ export interface Asked {
   readonly keys: readonly string[];
   /** Where it was: `Last-Event-ID`, or the query `lastEventId` of a client that cannot set the header. */
   readonly lastEventId: string | undefined;
+  /** Whether each message is to say for which of these keys it is: for a client that shares one stream among readers. */
+  readonly showsKeys: boolean;
 }
 
 /** The keys that the plugin makes itself begin so; they never come from a URL. */
@@ -35,6 +37,7 @@ export function readRequest(request: SseRequest, options: Pick<SseOptions, 'maxK
   return {
     keys: readKeys(query.getAll('connectKey'), options, 'connectKey'),
     lastEventId: readLastEventId(request, query),
+    showsKeys: query.get('withKeys') === '1',
   };
 }
 
@@ -49,10 +52,12 @@ export function readOpened(
   keys: readonly string[] | undefined,
   options: Pick<SseOptions, 'maxKeys' | 'maxKeyLength'>,
 ): Asked {
-  if (keys === undefined) return { keys: [], lastEventId: undefined };
+  if (keys === undefined) return { keys: [], lastEventId: undefined, showsKeys: false };
+  const query = queryOf(request.url ?? '');
   return {
     keys: readKeys(keys, options, 'key'),
-    lastEventId: readLastEventId(request, queryOf(request.url ?? '')),
+    lastEventId: readLastEventId(request, query),
+    showsKeys: query.get('withKeys') === '1',
   };
 }
 

@@ -164,6 +164,32 @@ describe('a stream for one request', () => {
     client.close();
   });
 
+  it('is never compressed, but with keys is as others are', async () => {
+    const { hub, url } = await start(
+      (hub, request, response) => {
+        const keys = request.url === '/keys' ? ['a'] : undefined;
+        const stream = hub.open(request, response, { keys, first: 'first' });
+        void stream.send('sent');
+        if (keys === undefined) stream.close();
+      },
+      { compression: true },
+    );
+    // It asks for gzip.
+    const own = await fetch(url);
+    assert.equal(own.headers.get('content-encoding'), null);
+    assert.equal(await own.text(), 'data: first\n\ndata: sent\n\n');
+    const leaving = new AbortController();
+    const shared = await fetch(`${url}keys`, { signal: leaving.signal });
+    assert.equal(shared.headers.get('content-encoding'), 'gzip');
+    await eventually(() => hub.count('a') === 1);
+    await hub.publish('a', 'live');
+    const reader = shared.body!.pipeThrough(new TextDecoderStream()).getReader();
+    let text = '';
+    while (!text.includes('live')) text += (await reader.read()).value ?? '';
+    assert.deepEqual(text.match(/(?<=^data: )\w+$/gm), ['first', 'sent', 'live']);
+    leaving.abort();
+  });
+
   it('says when to come back only if it is told to', async () => {
     const { url } = await start((hub, request, response) => hub.open(request, response, { retry: 70 }).pipe(['a']));
     assert.equal((await (await Stream.open(url)).untilEnd()).text, 'retry: 70\n\ndata: a\n\n');
