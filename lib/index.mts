@@ -2,6 +2,7 @@
 import type { Context } from 'egg';
 import { sseSchedule as makeSchedule } from './bridge/schedule.js';
 import type { SseConfig } from './options.js';
+import type { RequestSse } from './request_sse.js';
 import type { Sse } from './sse.js';
 
 /**
@@ -11,17 +12,22 @@ import type { Sse } from './sse.js';
  * Throws `SseError` `ERR_SSE_CONFIG` for an option that is wrong, so that the app does not start.
  */
 export const sseSchedule = makeSchedule<Context>;
-export { anonymous, authenticated, group, run, SseError, user } from './index.js';
+export { anonymous, authenticated, createHub, group, run, SseError, user } from './index.js';
 export type {
   Authorize,
   AuthorizeContext,
   CloseReason,
   ConfirmedReceipt,
+  First,
   Grant,
   Groups,
+  HubOptions,
+  OpenOptions,
+  PipeOptions,
   PublishOptions,
   Reach,
   Receipt,
+  RequestSse,
   RunReceipt,
   Sse,
   SseBridges,
@@ -30,16 +36,21 @@ export type {
   SseEvent,
   SseEvents,
   SseHistory,
+  SseHub,
   SseMessage,
   SseOptions,
   SseProducer,
   SsePublisher,
   SseRedisBridge,
+  SseRequest,
+  SseResponse,
   SseRoute,
   SseRuns,
   SseSchedule,
   SseScheduleOptions,
+  SseSource,
   SseStats,
+  SseStream,
   SseTarget,
   SseThrottle,
   SseThrottles,
@@ -55,5 +66,8 @@ declare module 'egg' {
   }
   interface EggAppConfig {
     sse: SseConfig;
+  }
+  interface Context {
+    sse: RequestSse;
   }
 }
