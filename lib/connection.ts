@@ -63,6 +63,8 @@ export class Connection {
   lastWriteAt: number;
   /** Whether a ping is due. */
   pingDue = false;
+  /** Whether it belongs to one request, and has nothing of the log but, at most, one run. */
+  readonly isPrivate: boolean;
   /** The keys in whose pools it is. */
   pools: readonly string[] = [];
   /** Whether the log has to wait: something is to go out before. */
@@ -89,6 +91,7 @@ export class Connection {
       now: number;
       endsAt: number;
       stallTimeout: number;
+      isPrivate: boolean;
       feed?: Feed | undefined;
     },
   ) {
@@ -96,6 +99,7 @@ export class Connection {
     this.#owner = owner;
     this.#feed = options.feed;
     this.#stallTimeout = options.stallTimeout;
+    this.isPrivate = options.isPrivate;
     this.asked = options.asked;
     this.reader = options.reader;
     this.lastWriteAt = options.now;
@@ -111,11 +115,6 @@ export class Connection {
   /** Whether it can take more: it is open, and what it was given before is on its way. */
   get writable(): boolean {
     return !this.#ended && !this.#full;
-  }
-
-  /** Whether it belongs to one request, and has nothing of the log. */
-  get isPrivate(): boolean {
-    return this.reader.keys.length === 0;
   }
 
   /** Bytes that wait in this process for the client to read. */

@@ -79,8 +79,10 @@ export interface Joining extends Partial<Omit<Admission, 'keys'>> {
   readonly showsKeys?: boolean;
   /** Whether what it is sent is compressed; its head says so. Left out: no. */
   readonly compressed?: boolean;
-  /** Whether it is to have nothing of the log: it is counted, and ended as others are. */
+  /** Whether it is to have nothing of the log but `run`: it is counted, and ended as others are. */
   readonly isPrivate?: boolean;
+  /** The key of a run that it ends with. */
+  readonly run?: string | undefined;
   /** Whether its client may have heard more than this process has. */
   readonly isBehind?: boolean;
   /** ms after which it may come back; left out: as configured. */
@@ -220,15 +222,20 @@ export class Hub implements Replica {
   regrant(connection: Connection, admission: Admission): void {
     if (!this.#connections.has(connection)) return;
     const { isPrivate, pools: before } = connection;
-    const { keys, user, groups } = admission;
+    const { user, groups } = admission;
     const { showsKeys } = connection.reader;
-    const set = this.#holdKeys(heldBy({ ...admission, isPrivate }), showsKeys);
+    const keys = isPrivate ? connection.reader.keys : admission.keys;
+    if (!keys.every((key) => admission.keys.includes(key))) {
+      connection.close('refused', { text: 'this run is not for this client any more' });
+      return;
+    }
+    const set = this.#holdKeys(heldBy({ ...admission, keys }), showsKeys);
     const { keys: held, throttled } = set;
     for (const key of before) if (!held.includes(key)) this.#exit(key, connection);
     for (const key of held) this.#enter(key, connection);
     connection.pools = held;
     this.#releaseKeys(before, showsKeys);
-    connection.grant(isPrivate ? { ...admission, keys: NO_KEYS } : admission);
+    connection.grant({ ...admission, keys });
     if (isPrivate) return;
     this.log.rekey(connection.reader, held, throttled);
     if (connection.compressed) connection.compress(this.#deflateOf(set));
@@ -273,15 +280,16 @@ export class Hub implements Replica {
   open(response: SseResponse, joining: Joining): Joined {
     const { isPrivate = false, isBehind = false, showsKeys = false, compressed = false } = joining;
     const { expiresAt = Number.POSITIVE_INFINITY, asked = joining.keys, lastEventId, user, data, feed } = joining;
-    const keys = isPrivate ? NO_KEYS : joining.keys;
+    const { run } = joining;
+    const keysOfPrivate = run === undefined ? NO_KEYS : [run];
+    const keys = isPrivate ? keysOfPrivate : joining.keys;
     const now = performance.now();
-    const set = this.#holdKeys(heldBy(joining), showsKeys);
+    const set = this.#holdKeys(heldBy({ ...joining, keys }), showsKeys);
     const { keys: held, throttled } = set;
-    const throttle = throttled === undefined ? undefined : new Throttle(throttled);
-    const { reader, gaps } = isPrivate
-      ? { reader: this.log.readFromHead(NO_KEYS), gaps: [] }
-      : this.#readerOf(held, { lastEventId, isBehind, throttle });
+    const throttle = throttled === undefined || isPrivate ? undefined : new Throttle(throttled);
+    const { reader, gaps } = this.#readerOf(isPrivate ? keys : held, { lastEventId, isBehind, throttle });
     reader.showsKeys = showsKeys;
+    reader.isOfRun = run !== undefined;
     const { maxAge, stallTimeout } = this.#options;
     const connection = new Connection(response, this.#owner, {
       asked,
@@ -289,6 +297,7 @@ export class Hub implements Replica {
       now,
       endsAt: now + maxAge * (0.8 + 0.2 * Math.random()),
       stallTimeout,
+      isPrivate,
       feed,
     });
     connection.pools = held;
@@ -309,7 +318,9 @@ export class Hub implements Replica {
 
   #greet(connection: Connection, joining: Joining, gaps: readonly Gap[], first: EncodedEvent | undefined): void {
     const { reader, isPrivate } = connection;
-    const frames = isPrivate ? toOpening(joining.retry, first) : this.#toWelcome(connection, joining, gaps, first);
+    const frames = isPrivate
+      ? toOpening(joining.retry, gaps, first)
+      : this.#toWelcome(connection, joining, gaps, first);
     connection.isHeld = false;
     if (frames.length > 0) connection.write(Buffer.concat(frames), performance.now());
     for (const gap of gaps) this.emit('gap', gap);
@@ -342,6 +353,7 @@ export class Hub implements Replica {
   ): { reader: Reader; gaps: readonly Gap[] } {
     const { log } = this;
     const { lastEventId, isBehind, throttle } = from;
+    if (held.length === 0) return { reader: log.readFromHead(held), gaps: [] };
     const isKnown = lastEventId === undefined ? log.place !== undefined : log.knows(lastEventId, held);
     if (!isKnown && (isBehind || !this.#inSight)) return { reader: log.readUnseated(held, throttle), gaps: [] };
     if (lastEventId === undefined) return log.open(held, throttle);
@@ -602,14 +614,15 @@ function toGrant(keys: readonly string[], user: string | undefined, groups: read
   return { keys, user, groups: groups.length > 0 ? groups : undefined };
 }
 
-function heldBy({ keys, ownKeys = [], isPrivate = false }: Joining): string[] {
-  return isPrivate ? [ALL, ...ownKeys] : [ALL, ...ownKeys, ...keys];
+function heldBy({ keys, ownKeys = [] }: Joining): string[] {
+  return [ALL, ...ownKeys, ...keys];
 }
 
 /** What a private stream begins with. */
-function toOpening(retry: number | undefined, first: EncodedEvent | undefined): Buffer[] {
+function toOpening(retry: number | undefined, gaps: readonly Gap[], first: EncodedEvent | undefined): Buffer[] {
   return [
     ...(retry === undefined ? [] : [toFrame(`retry: ${retry}\n`)]),
+    ...toFrames(gaps, undefined),
     ...(first === undefined ? [] : [toFrame(first.body, first.id)]),
   ];
 }

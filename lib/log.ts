@@ -5,7 +5,7 @@ import { joinPieces } from './delta';
 import { bodyOf, toFrame } from './event';
 import { Keep, type KeepBounds } from './keep';
 import { mailboxesOf, type SseMailbox } from './mailbox';
-import { isRunKey, type RunPart } from './run';
+import { isRunKey, RUN_END, type RunPart } from './run';
 import { furthest, isAfter, Tail, type Loss, type LossReason, type RunState } from './tail';
 import { Throttle, type ThrottledKeys } from './throttle';
 
@@ -116,6 +116,8 @@ export interface Reader {
   throttle: Throttle | undefined;
   /** Whether each message says for which of their keys it is; readers that differ in that do not share a `keys`. */
   showsKeys: boolean;
+  /** Whether they read one run alone, up to its end, which goes without saying; nobody else shares their `keys`. */
+  isOfRun: boolean;
 }
 
 /** Messages that were not kept. */
@@ -134,6 +136,8 @@ export interface Batch {
   readonly resumeAt: string | undefined;
   /** Whether more is there than fitted. */
   readonly more: boolean;
+  /** Whether the run that the reader reads alone ends with it. */
+  readonly isEnd: boolean;
 }
 
 /** The bounds of a log: ms, messages per key, bytes in all. */
@@ -153,7 +157,7 @@ interface ClientPlace {
   readonly entry?: Entry;
 }
 
-const NOTHING: Batch = { frames: undefined, count: 0, gaps: [], resumeAt: undefined, more: false };
+const NOTHING: Batch = { frames: undefined, count: 0, gaps: [], resumeAt: undefined, more: false, isEnd: false };
 
 // What an entry, its place in a tail and a tail cost besides the frame, measured (bench/history.ts).
 const ENTRY_BYTES = 500;
@@ -383,6 +387,14 @@ export class Log {
     return this.#terms.get(epoch)?.term === entry.term && entry.seq === seq;
   }
 
+  /** Whether a client of a run that is over has all that it could hear of it. */
+  hasAllOfRun(lastEventId: string, key: string): boolean {
+    if (this.runOf(key)?.newest.run!.is !== 'end' || !this.knows(lastEventId, [key])) return false;
+    const { reader, gaps } = this.resume(lastEventId, [key]);
+    const { frames, more } = this.#readAnew({ ...reader, isOfRun: true }, 1);
+    return gaps.length === 0 && frames === undefined && !more;
+  }
+
   /** Why a run is not whole; undefined when it is, or when there never was one. */
   #lossOfRun(key: string, keys: readonly string[]): LossReason | undefined {
     const tail = this.#tails.get(key);
@@ -509,15 +521,15 @@ export class Log {
 
   /** Seats a reader after its client's last event id; returns the gaps that it must be told of first. */
   seat(reader: Reader, lastEventId: string | undefined): readonly Gap[] {
-    const { keys, position: liveFrom, throttle, showsKeys } = reader;
+    const { keys, position: liveFrom, throttle, showsKeys, isOfRun } = reader;
     if (lastEventId === undefined) {
       // What was published since it came is among what came just now, nobody knows from where on.
       const { reader: opened } = this.open(keys, throttle);
-      Object.assign(reader, opened, { liveFrom, showsKeys });
+      Object.assign(reader, opened, { liveFrom, showsKeys, isOfRun });
       return [{ reason: 'unknown', keys }];
     }
     const { reader: seated, gaps } = this.resume(lastEventId, keys, throttle);
-    Object.assign(reader, seated, { liveFrom, showsKeys });
+    Object.assign(reader, seated, { liveFrom, showsKeys, isOfRun });
     return gaps;
   }
 
@@ -673,6 +685,7 @@ export class Log {
       floor: undefined,
       throttle,
       showsKeys: false,
+      isOfRun: false,
     };
   }
 
@@ -687,7 +700,8 @@ export class Log {
     const { floor } = reader;
     if (!more) reader.told = reader.since = reader.mail = reader.floor = undefined;
     const frames = framesOf(reader, entries, (entry) => this.#frameOf(entry, floor));
-    const batch: Batch = { frames, count: entries.length, gaps, resumeAt, more };
+    const isEnd = reader.isOfRun && entries.some(({ run }) => run?.is === 'end');
+    const batch: Batch = { frames, count: entries.length, gaps, resumeAt, more, isEnd };
     if (isShareable) {
       this.#shared = { keys, from, head: this.#head, maxBytes, to: reader.position, batch };
     }
@@ -721,7 +735,7 @@ export class Log {
     );
     const isMoreDue = isLate && throttle.isDue(now);
     const count = mail.length + leaving.length;
-    return { frames, count, gaps, resumeAt, more: more || isMoreDue };
+    return { frames, count, gaps, resumeAt, more: more || isMoreDue, isEnd: false };
   }
 
   /** An entry's frame, with an id that never takes its client back, nor past what is held back from it. */
@@ -1217,7 +1231,7 @@ export function hasTaken(
  * Neighbouring pieces of a run are joined.
  */
 function framesOf(
-  { showsKeys, keys }: Reader,
+  { showsKeys, keys, isOfRun }: Reader,
   entries: readonly Entry[],
   frameOf: (entry: Entry, i: number) => Buffer,
 ): Buffer | undefined {
@@ -1232,12 +1246,16 @@ function framesOf(
       const pieces = [frameOf(entry, i)];
       while (isPieceOf(entry, entries[i + 1])) pieces.push(frameOf(entries[++i]!, i));
       for (const frame of joinPieces(pieces)) add(entry, frame);
-    } else if (entry.run?.is !== 'start') {
+    } else if (entry.run?.is !== 'start' && !(isOfRun && isGoodEnd(entry))) {
       // The start of a run is nothing to hear.
       add(entry, frameOf(entry, i));
     }
   }
   return frames.length > 1 ? Buffer.concat(frames) : frames[0];
+}
+
+function isGoodEnd({ run, event }: Entry): boolean {
+  return run?.is === 'end' && event === RUN_END;
 }
 
 /** Whether two entries are pieces of one text. */

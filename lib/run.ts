@@ -1,4 +1,5 @@
 import { SseError, show } from './error';
+import { OWN_EVENT_PREFIX } from './event';
 
 /** What part of a run a message is. Plain JSON. */
 export interface RunPart {
@@ -7,6 +8,9 @@ export interface RunPart {
   /** Of a start, the place up to which whoever starts it knows of no such run. */
   readonly since?: string | undefined;
 }
+
+/** The event that says that a run is over and has not failed. */
+export const RUN_END = `${OWN_EVENT_PREFIX}end`;
 
 const PREFIX = 'run:';
 // What a URL may ask for is bounded by `maxKeyLength`, 256 unless said.

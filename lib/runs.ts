@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Broker } from './broker';
-import { SseError, show } from './error';
+import { SseError, show, toTold } from './error';
 import { ownEvent, type EncodedEvent } from './event';
 import type { Hub, RunListener, SseLogger } from './hub';
 import { checkProducer, Production, type SseProducer } from './production';
@@ -18,8 +18,6 @@ export interface RunReceipt {
 
 /** Runs work that goes on when what started it is over, apart from its context. */
 export type Detach = (work: () => Promise<void>) => void;
-
-const LOST = 'ERR_SSE_RUN_LOST';
 
 // What a process that goes may take of Egg's 5 s to say that its runs end.
 const STOP_MS = 1_000;
@@ -118,7 +116,7 @@ export class Runs implements RunListener {
       await production.follow(produce);
     } catch (error) {
       this.#logger.error(new Error(`the run ${show(idOf(key))} failed`, { cause: error }));
-      end = failed(key, error instanceof SseError ? error.code : 'ERR_SSE_RUN', textOf(error));
+      end = failed(key, error);
     }
     try {
       await this.#end(key, end);
@@ -141,7 +139,7 @@ export class Runs implements RunListener {
 
   async #endLost(key: string, message: string): Promise<void> {
     // Whoever cannot be told now is told later.
-    await this.#end(key, failed(key, LOST, message)).catch(() => undefined);
+    await this.#end(key, failed(key, new SseError('ERR_SSE_RUN_LOST', message))).catch(() => undefined);
   }
 
   #isGoing(key: string): boolean {
@@ -158,14 +156,10 @@ export class Runs implements RunListener {
   }
 }
 
-/** What tells the readers of a run that it has failed. */
-function failed(key: string, code: string, message: string): EncodedEvent {
-  return ownEvent('error', { run: idOf(key), code, message });
-}
-
-/** What clients may know of an error: what an error of the app's says may not be for them. */
-function textOf(error: unknown): string {
-  return error instanceof SseError ? error.message : 'the run failed';
+/** What tells the readers of a run that it has failed: clients of OpenAI's API take what has an `error` for one. */
+function failed(key: string, cause: unknown): EncodedEvent {
+  const error = toTold(cause);
+  return ownEvent('error', { run: idOf(key), ...error, error });
 }
 
 function exists(id: string | number): SseError {
