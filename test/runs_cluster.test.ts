@@ -4,6 +4,7 @@ import { EventSource } from 'eventsource';
 import { Cluster, type Worker } from './support/cluster';
 import { eventually } from './support/eventually';
 import { codeOf, get, isOver, lastOf, open, read, textOf, upTo } from './support/runs';
+import { Stream } from './support/stream';
 
 const clusters: Cluster[] = [];
 after(() => Promise.all(clusters.map((cluster) => cluster.stop())));
@@ -28,6 +29,9 @@ describe('runs in an Egg app', { timeout: 240_000 }, () => {
     for (const worker of [here, there]) {
       assert.equal(textOf(await read(worker, '1')), textOf(stream));
       assert.deepEqual(await get(worker, '/stop-run?id=1'), { stopped: false });
+      const alone = await Stream.open(`${worker.url}/read-run?id=1`);
+      await alone.untilEnd();
+      assert.deepEqual([alone.data.join(''), alone.events.length], [textOf(stream), alone.messages.length]);
     }
     assert.equal(textOf(stream), upTo(lastOf(stream)));
   });
