@@ -82,6 +82,7 @@ export class Sse {
     this.#hub.onReauthorize((connections) => void this.#reauthorizeAll(connections));
     this.#takes = new Takes((act) => this.#order(act));
     this.#hub.onTake(this.#takes);
+    this.#hub.onCatchUp(() => this.#broker.catchUp());
     this.#isAlone = parts.isAlone;
     this.#contextOf = parts.contextOf ?? (async (request) => request);
     this.#causeOf = parts.causeOf;
