@@ -4,10 +4,10 @@ import type { Admission } from './authorizer';
 import type { Act, History, Message, Question, Replica } from './broker';
 import { Compression } from './compression';
 import { Confirmations } from './confirmations';
-import { Connection, type CloseReason, type SseResponse } from './connection';
+import { Connection, type CloseReason, type Feed, type SseResponse } from './connection';
 import { toCursor, type Position } from './cursor';
 import type { SharedDeflate } from './deflate';
-import { bodyOf, encodeOwn, isFieldSafe, toFrame } from './event';
+import { bodyOf, encodeOwn, isFieldSafe, toFrame, type EncodedEvent } from './event';
 import { toFrames } from './gap';
 import { Log, type Entry, type Gap, type LogBounds, type Losses, type Mail, type Reader } from './log';
 import { mailboxesOf } from './mailbox';
@@ -65,6 +65,23 @@ export interface Joining extends Partial<Omit<Admission, 'keys'>> {
   readonly showsKeys?: boolean;
   /** Whether what it is sent is compressed; its head says so. Left out: no. */
   readonly compressed?: boolean;
+  /** Whether it is to have nothing of the log: it is counted, and ended as others are. */
+  readonly isPrivate?: boolean;
+  /** Whether its client may have heard more than this process has. */
+  readonly isBehind?: boolean;
+  /** ms after which it may come back; left out: as configured. */
+  readonly retry?: number | undefined;
+  /** What writes to it besides the log. */
+  readonly feed?: Feed;
+}
+
+/** A stream that has its place in the order, and of which nothing is out but the head. */
+export interface Joined {
+  readonly connection: Connection;
+  /** Whether its client has said where it was, and nothing of what came since is lost. */
+  readonly resumed: boolean;
+  /** Writes what comes first: hello, gaps, then `first`. What it missed and what is live comes after that. */
+  greet(first?: EncodedEvent): void;
 }
 
 interface KeySet {
@@ -76,6 +93,7 @@ interface KeySet {
 }
 
 const NO_FRAME = Buffer.alloc(0);
+const NO_KEYS: readonly string[] = [];
 
 const NO_HISTORY: LogBounds = { age: 0, count: 0, bytes: 16 * 1024 * 1024 };
 
@@ -175,16 +193,19 @@ export class Hub implements Replica {
   /** Gives an open stream what it is granted now: from now on, without a break. It is told. */
   regrant(connection: Connection, admission: Admission): void {
     if (!this.#connections.has(connection)) return;
+    const { isPrivate, pools: before } = connection;
     const { keys, user, groups } = admission;
-    const before = connection.reader.keys;
-    const set = this.#holdKeys(heldBy(admission), connection.reader.showsKeys);
+    const { showsKeys } = connection.reader;
+    const set = this.#holdKeys(heldBy({ ...admission, isPrivate }), showsKeys);
     const { keys: held, throttled } = set;
     for (const key of before) if (!held.includes(key)) this.#exit(key, connection);
     for (const key of held) this.#enter(key, connection);
+    connection.pools = held;
+    this.#releaseKeys(before, showsKeys);
+    connection.grant(isPrivate ? { ...admission, keys: NO_KEYS } : admission);
+    if (isPrivate) return;
     this.log.rekey(connection.reader, held, throttled);
-    this.#releaseKeys(before, connection.reader.showsKeys);
     if (connection.compressed) connection.compress(this.#deflateOf(set));
-    connection.grant(admission);
     connection.write(encodeOwn('grant', toGrant(keys, user, groups), {}), performance.now());
     // There may be mail.
     this.#pump.wake(connection);
@@ -218,46 +239,74 @@ export class Hub implements Replica {
   }
 
   /**
-   * Takes a response whose head is out as an open stream: hello, what it missed, then live.
+   * Takes a response whose head is out as an open stream. Its place in the order is that of now, or where its client was;
+   * it has nothing of the log until it is greeted.
    *
-   * The caller has checked `full` and `draining` in this same turn. `isBehind`: its client may have heard more than this
-   * process has.
+   * The caller has checked `full` and `draining` in this same turn.
    */
-  open(response: SseResponse, joining: Joining, isBehind = false): Connection {
-    const { keys, asked = keys, lastEventId, user, groups = [], data } = joining;
-    const { expiresAt = Number.POSITIVE_INFINITY, showsKeys = false, compressed = false } = joining;
+  open(response: SseResponse, joining: Joining): Joined {
+    const { isPrivate = false, isBehind = false, showsKeys = false, compressed = false } = joining;
+    const { expiresAt = Number.POSITIVE_INFINITY, asked = joining.keys, lastEventId, user, data, feed } = joining;
+    const keys = isPrivate ? NO_KEYS : joining.keys;
     const now = performance.now();
     const set = this.#holdKeys(heldBy(joining), showsKeys);
     const { keys: held, throttled } = set;
     const throttle = throttled === undefined ? undefined : new Throttle(throttled);
-    const { reader, gaps } = this.#readerOf(held, { lastEventId, isBehind, throttle });
+    const { reader, gaps } = isPrivate
+      ? { reader: this.log.readFromHead(NO_KEYS), gaps: [] }
+      : this.#readerOf(held, { lastEventId, isBehind, throttle });
     reader.showsKeys = showsKeys;
-    const { retry, maxAge, stallTimeout, pingInterval } = this.#options;
+    const { maxAge, stallTimeout } = this.#options;
     const connection = new Connection(response, this.#owner, {
       asked,
       reader,
       now,
       endsAt: now + maxAge * (0.8 + 0.2 * Math.random()),
       stallTimeout,
+      feed,
     });
+    connection.pools = held;
+    connection.isHeld = true;
     if (compressed) connection.compress(this.#deflateOf(set));
     connection.grant({ keys, user, data, expiresAt });
     this.#connections.set(connection, now);
     for (const key of held) this.#enter(key, connection);
     if (!reader.seated) this.#unseated.set(connection, { lastEventId, since: now });
-    const cursor = reader.seated ? this.log.cursorAt(reader) : undefined;
-    // A client that drops before it has a place, or between hello and gap, must be where it was: it keeps its id.
-    const unsettled = lastEventId !== undefined && (gaps.length > 0 || !reader.seated) && isFieldSafe(lastEventId);
-    const hello = { ...toGrant(keys, user, groups), cursor, pingInterval };
-    const frames = [
-      encodeOwn('hello', hello, { retry, id: unsettled ? lastEventId : cursor }),
-      ...toFrames(gaps, cursor),
-    ];
-    connection.write(Buffer.concat(frames), now);
-    for (const gap of gaps) this.emit('gap', gap);
-    if (reader.position !== this.log.head || throttle?.isHolding === true) this.#pump.wake(connection);
     this.emit('open', { keys, user, data, resumed: lastEventId !== undefined });
-    return connection;
+    return {
+      connection,
+      resumed: lastEventId !== undefined && reader.seated && gaps.length === 0,
+      greet: (first) => this.#greet(connection, joining, gaps, first),
+    };
+  }
+
+  #greet(connection: Connection, joining: Joining, gaps: readonly Gap[], first: EncodedEvent | undefined): void {
+    const { reader, isPrivate } = connection;
+    const frames = isPrivate ? toOpening(joining.retry, first) : this.#toWelcome(connection, joining, gaps, first);
+    connection.isHeld = false;
+    if (frames.length > 0) connection.write(Buffer.concat(frames), performance.now());
+    for (const gap of gaps) this.emit('gap', gap);
+    if (reader.position !== this.log.head || reader.throttle?.isHolding === true) this.#pump.wake(connection);
+  }
+
+  #toWelcome(
+    { reader, keys, user }: Connection,
+    { lastEventId, groups = [], retry = this.#options.retry }: Joining,
+    gaps: readonly Gap[],
+    first: EncodedEvent | undefined,
+  ): Buffer[] {
+    const { pingInterval } = this.#options;
+    const cursor = reader.seated ? this.log.cursorAt(reader) : undefined;
+    // A client that drops before it has a place, or between hello and what has to follow it, must be where it was: it
+    // keeps its id, or has none.
+    const before = lastEventId !== undefined && isFieldSafe(lastEventId) ? lastEventId : undefined;
+    const unsettled = first !== undefined || (before !== undefined && (gaps.length > 0 || !reader.seated));
+    const hello = { ...toGrant(keys, user, groups), cursor: first === undefined ? cursor : undefined, pingInterval };
+    return [
+      encodeOwn('hello', hello, { retry, id: unsettled ? before : cursor }),
+      ...toFrames(gaps, first === undefined ? cursor : undefined),
+      ...(first === undefined ? [] : [toFrame(first.body, first.id ?? cursor)]),
+    ];
   }
 
   #readerOf(
@@ -278,6 +327,8 @@ export class Hub implements Replica {
 
   /** Gives a stream that had none its place in the order. */
   #seat(connection: Connection): void {
+    // The next sweep does it, once it has been greeted.
+    if (connection.isHeld) return;
     const { lastEventId } = this.#unseated.get(connection)!;
     this.#unseated.delete(connection);
     const gaps = this.log.seat(connection.reader, lastEventId);
@@ -468,8 +519,8 @@ export class Hub implements Replica {
     this.#connections.delete(connection);
     this.#unseated.delete(connection);
     this.#pump.forget(connection);
-    for (const key of connection.reader.keys) this.#exit(key, connection);
-    this.#releaseKeys(connection.reader.keys, connection.reader.showsKeys);
+    for (const key of connection.pools) this.#exit(key, connection);
+    this.#releaseKeys(connection.pools, connection.reader.showsKeys);
     const { keys, user, data } = connection;
     this.emit('close', { keys, user, data, reason, openMs: performance.now() - openedAt });
   }
@@ -528,7 +579,7 @@ export class Hub implements Replica {
     if (!this.#inSight) return;
     const late: Connection[] = [];
     for (const [connection, { lastEventId, since }] of this.#unseated) {
-      if (lastEventId !== undefined && this.log.knows(lastEventId, connection.reader.keys)) this.#seat(connection);
+      if (lastEventId === undefined || this.log.knows(lastEventId, connection.reader.keys)) this.#seat(connection);
       else if (now - since > BEHIND_MS) late.push(connection);
     }
     if (late.length > 0) void this.#seatLate(late);
@@ -540,8 +591,16 @@ function toGrant(keys: readonly string[], user: string | undefined, groups: read
   return { keys, user, groups: groups.length > 0 ? groups : undefined };
 }
 
-function heldBy({ keys, ownKeys = [] }: Joining): string[] {
-  return [ALL, ...ownKeys, ...keys];
+function heldBy({ keys, ownKeys = [], isPrivate = false }: Joining): string[] {
+  return isPrivate ? [ALL, ...ownKeys] : [ALL, ...ownKeys, ...keys];
+}
+
+/** What a private stream begins with. */
+function toOpening(retry: number | undefined, first: EncodedEvent | undefined): Buffer[] {
+  return [
+    ...(retry === undefined ? [] : [toFrame(`retry: ${retry}\n`)]),
+    ...(first === undefined ? [] : [toFrame(first.body, first.id)]),
+  ];
 }
 
 function signatureOf(keys: readonly string[], showsKeys: boolean): string {

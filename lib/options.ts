@@ -128,7 +128,8 @@ function mergeHeaders(headers: SseOptions['headers']): SseOptions['headers'] {
   return Object.fromEntries(names.values());
 }
 
-function checkHeaders(value: unknown): string | undefined {
+/** Says what headers of a stream must be, when they are something else. */
+export function checkHeaders(value: unknown): string | undefined {
   if (!isObject(value)) return 'an object of header names and values';
   for (const [name, text] of Object.entries(value)) {
     if (!HEADER_NAME.test(name)) return `an object of header names and values; ${show(name)} is not a header's name`;

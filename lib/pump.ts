@@ -144,6 +144,10 @@ export class Pump {
 
   #visit(connection: Connection, now: number): void {
     if (!connection.writable) return;
+    if (connection.isHeld || connection.isPrivate) {
+      if (connection.pingDue) connection.ping(now);
+      return;
+    }
     const { frames, gaps, resumeAt, more } = this.#log.read(connection.reader, this.#maxBatchBytes);
     for (const frame of toFrames(gaps, resumeAt)) connection.write(frame, now);
     for (const gap of gaps) this.#onGap(gap);
