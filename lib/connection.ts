@@ -49,7 +49,7 @@ export type ConnectionGrant = Pick<Admission, 'keys' | 'user' | 'data' | 'expire
 
 const NO_GRANT: ConnectionGrant = { keys: [], user: undefined, data: undefined, expiresAt: Number.POSITIVE_INFINITY };
 
-// How long a client may take to read what is left when its stream ends.
+// How long a client may take nothing of what is left when its stream is ended.
 const LINGER_MS = 2_000;
 
 /** One open stream: a response, a place in the log, and when its time is up. */
@@ -198,14 +198,18 @@ export class Connection {
   /** Says goodbye, by `text` if there is one, and ends the stream; `retry` is when the client may come back, in ms. */
   close(reason: CloseReason, { text = reason, retry }: { text?: string; retry?: number } = {}): void {
     const error = { message: `this stream ended early: ${text}` };
-    this.end(reason, encodeOwn('bye', { reason: text, ...this.asError(error) }, { retry }));
+    this.#end(reason, LINGER_MS, encodeOwn('bye', { reason: text, ...this.asError(error) }, { retry }));
   }
 
-  /** Ends the stream, with some last bytes if there are any. */
+  /** Ends the stream that has come to its end, with some last bytes if there are any: its client may take its time. */
   end(reason: CloseReason, last?: Buffer): void {
+    this.#end(reason, this.#stallTimeout, last);
+  }
+
+  #end(reason: CloseReason, lingerMs: number, last: Buffer | undefined): void {
     if (this.#ended) return;
     this.#finish(reason);
-    this.#response.setTimeout(LINGER_MS);
+    this.#response.setTimeout(lingerMs);
     if (last === undefined) this.#response.end();
     else this.#response.end(this.#encode(last));
   }

@@ -149,6 +149,7 @@ export class Hub implements Replica {
   #runListener: RunListener | undefined;
   /** The runs that someone reads. */
   readonly #readRuns = new Set<string>();
+  #catchUp: () => Promise<boolean> = async () => true;
   #sweeper: NodeJS.Timeout | undefined;
   #draining = false;
 
@@ -216,6 +217,11 @@ export class Hub implements Replica {
       const newest = this.log.runOf(key)?.newest;
       return newest !== undefined && newest.run!.is !== 'end' && now - newest.appendedAt >= ms;
     });
+  }
+
+  /** Takes who knows when this process has all that was ordered before. */
+  onCatchUp(catchUp: () => Promise<boolean>): void {
+    this.#catchUp = catchUp;
   }
 
   /** Gives an open stream what it is granted now: from now on, without a break. It is told. */
@@ -379,8 +385,34 @@ export class Hub implements Replica {
 
   follow(inSight: boolean): void {
     this.#inSight = inSight;
-    if (!inSight) return;
-    for (const connection of this.#unseated.keys()) this.#seat(connection);
+    if (inSight && this.#unseated.size > 0) void this.#seatAll();
+  }
+
+  /**
+   * Gives streams that had none their place: at once where it is known, and the others when all that anyone has heard by
+   * now has come here. What came meanwhile is theirs only if they have not heard it elsewhere.
+   */
+  async #seatAll(): Promise<void> {
+    const since = performance.now();
+    for (const [connection, { lastEventId }] of this.#unseated) {
+      if (lastEventId === undefined || this.log.knows(lastEventId, connection.reader.keys)) this.#seat(connection);
+      else this.#unseated.set(connection, { lastEventId, since });
+    }
+    const behind = [...this.#unseated.keys()];
+    // The broker is not done with what it does as it says that the order is in sight.
+    await Promise.resolve();
+    if (behind.length > 0 && (await this.#catchUp())) this.#seatNow(behind);
+  }
+
+  /** Gives up waiting for what the clients of some streams have heard. */
+  async #seatLate(late: readonly Connection[]): Promise<void> {
+    // A process that was stopped for as long has had no time to hear anything.
+    await this.#catchUp();
+    this.#seatNow(late);
+  }
+
+  #seatNow(connections: readonly Connection[]): void {
+    for (const connection of connections) if (this.#unseated.has(connection)) this.#seat(connection);
   }
 
   join(epoch: string, losses: Losses): void {
@@ -602,10 +634,12 @@ export class Hub implements Replica {
     this.log.expire();
     if (!this.#inSight) return;
     this.#runListener?.onWatch(false);
+    const late: Connection[] = [];
     for (const [connection, { lastEventId, since }] of this.#unseated) {
-      const isThere = lastEventId === undefined || this.log.knows(lastEventId, connection.reader.keys);
-      if (isThere || now - since > BEHIND_MS) this.#seat(connection);
+      if (lastEventId === undefined || this.log.knows(lastEventId, connection.reader.keys)) this.#seat(connection);
+      else if (now - since > BEHIND_MS) late.push(connection);
     }
+    if (late.length > 0) void this.#seatLate(late);
   }
 }
 

@@ -101,6 +101,7 @@ export class Sse {
       detach: parts.detach,
     });
     this.#hub.onRuns(this.#runs);
+    this.#hub.onCatchUp(() => this.#broker.catchUp());
     this.#isAlone = parts.isAlone;
     this.#contextOf = parts.contextOf ?? (async (request) => request);
     this.#causeOf = parts.causeOf;

@@ -131,8 +131,7 @@ export class SseStream {
   /** Ends the stream, after what was sent. A client with keys is told `sse:bye`; any other hears nothing more. */
   close(): void {
     this.#endBy('closed', (connection) => {
-      if (connection.isPrivate) connection.end('closed');
-      else connection.close('closed');
+      connection.end('closed', connection.isPrivate ? undefined : encodeOwn('bye', { reason: 'closed' }));
     });
   }
 

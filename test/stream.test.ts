@@ -424,6 +424,26 @@ describe('send', () => {
   });
 });
 
+describe('close', () => {
+  it('leaves a client that does not read for a while the time to read what was sent', async () => {
+    const text = 'x'.repeat(20_000_000);
+    const { hub, url } = await start((hub, request, response) => {
+      const stream = hub.open(request, response);
+      void stream.send(text);
+      stream.close();
+    });
+    const client = await Stream.open(url);
+    client.pause();
+    await eventually(() => hub.countAll() === 0);
+    // Longer than the 2 s that a client has whom someone else sends away.
+    await pause(2_500);
+    client.resume();
+    await client.untilEnd();
+    assert.equal(client.data[0]?.length, text.length);
+    assert.ok(client.response.complete);
+  });
+});
+
 describe('pipe', () => {
   const sources: Record<string, () => unknown> = {
     'an array': () => ['a', { data: 'é' }],
