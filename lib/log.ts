@@ -287,7 +287,7 @@ export class Log {
       inOrder: position !== undefined,
       appendedAt: this.#now() - age,
       holders: keys.length,
-      waits: keptFor.length > 0 ? new Set(keptFor) : undefined,
+      waits: this.#waitsOf(keptFor, run),
       heldFor: undefined,
       doneAt: 0,
       older: undefined,
@@ -309,6 +309,13 @@ export class Log {
     if (id !== undefined) this.#rememberId(id, entry);
     while (this.#bytes > this.#bounds.bytes && this.#history.oldest !== entry) this.#dropOldest('evicted');
     return true;
+  }
+
+  /** Of a run there are many with the same key, and they share what says so. */
+  #waitsOf(keptFor: readonly string[], run: RunPart | undefined): Set<string> | undefined {
+    if (keptFor.length === 0) return undefined;
+    const others = run === undefined ? undefined : this.runOf(keptFor[0]!)?.newest.waits;
+    return others ?? new Set(keptFor);
   }
 
   /** Whether a part of a run is to be taken: the first start that is ordered, then all up to the first end. */
@@ -983,10 +990,12 @@ export class Log {
   }
 
   #unwait(entry: Entry, key: string): boolean {
-    if (entry.waits?.delete(key) !== true) return false;
+    const { waits } = entry;
+    if (waits?.has(key) !== true) return false;
     const tail = this.#tails.get(key)!;
     tail.waiting--;
-    if (entry.waits.size > 0) return true;
+    if (entry.run === undefined) waits.delete(key);
+    if (entry.run === undefined && waits.size > 0) return true;
     entry.waits = undefined;
     this.#keepOf(entry)!.waiting.delete(entry);
     if (entry.heldFor === undefined) return true;
@@ -1180,7 +1189,7 @@ export class Log {
     for (const key of isHeld ? this.#keptKeysOf(entry) : entry.keys) {
       const tail = this.#tails.get(key);
       if (tail === undefined) continue;
-      if (entry.waits?.delete(key) === true) {
+      if (entry.waits?.has(key) === true) {
         tail.waiting--;
         this.#rememberUntaken(entry, key, reason);
       }
@@ -1189,6 +1198,7 @@ export class Log {
       this.#weigh(tail);
       if (tail.isEmpty) this.#rememberEmpty(tail);
     }
+    entry.waits = undefined;
   }
 
   #heldCost(entry: Entry): number {
@@ -1243,9 +1253,10 @@ function framesOf(
   for (let i = 0; i < entries.length; i++) {
     const entry = entries[i]!;
     if (isPieceOf(entry, entries[i + 1])) {
-      const pieces = [frameOf(entry, i)];
-      while (isPieceOf(entry, entries[i + 1])) pieces.push(frameOf(entries[++i]!, i));
-      for (const frame of joinPieces(pieces)) add(entry, frame);
+      const first = i;
+      const pieces = [entry.frame];
+      while (isPieceOf(entry, entries[i + 1])) pieces.push(entries[++i]!.frame);
+      for (const frame of joinPieces(pieces, (at) => frameOf(entries[first + at]!, first + at))) add(entry, frame);
     } else if (entry.run?.is !== 'start' && !(isOfRun && isGoodEnd(entry))) {
       // The start of a run is nothing to hear.
       add(entry, frameOf(entry, i));
