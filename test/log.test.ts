@@ -77,6 +77,7 @@ describe('Log', () => {
       gaps: [],
       resumeAt: undefined,
       more: false,
+      isEnd: false,
     });
   });
 
