@@ -5,6 +5,7 @@ import type { Admission } from './authorizer';
 import { encodeOwn, PING } from './event';
 import type { Reader } from './log';
 import type { SseRequest } from './request';
+import { wireOf, type Wire } from './wire';
 
 /** The response of a request: Node's own, of HTTP/1 or of HTTP/2's compatibility API. */
 export type SseResponse = ServerResponse | Http2ServerResponse;
@@ -55,18 +56,21 @@ export class Connection {
   #grant: ConnectionGrant = NO_GRANT;
   #expiresAt = Number.POSITIVE_INFINITY;
   readonly #response: SseResponse;
+  readonly #wire: Wire;
   readonly #owner: ConnectionOwner;
   readonly #stallTimeout: number;
   #full = false;
   #ended = false;
+  #isTimed = false;
 
-  /** The response's head must be out. */
+  /** The response's head must be written. */
   constructor(
     response: SseResponse,
     owner: ConnectionOwner,
     options: { asked: readonly string[]; reader: Reader; now: number; endsAt: number; stallTimeout: number },
   ) {
     this.#response = response;
+    this.#wire = wireOf(response);
     this.#owner = owner;
     this.#stallTimeout = options.stallTimeout;
     this.asked = options.asked;
@@ -75,10 +79,8 @@ export class Connection {
     this.endsAt = options.endsAt;
     // The app's own timeout for answers is not meant for a stream.
     response.setTimeout(0);
-    response.on('drain', () => this.#onDrain());
     response.on('close', () => this.#finish('client'));
     response.on('error', () => this.#finish('error'));
-    response.on('timeout', () => this.#onTimeout());
   }
 
   /** Whether it can take more: it is open, and what it was given before is on its way. */
@@ -88,7 +90,7 @@ export class Connection {
 
   /** Bytes that wait in this process for the client to read. */
   get unsentBytes(): number {
-    return this.#response.writableLength;
+    return this.#wire.unsentBytes(this.#response);
   }
 
   /** The keys it holds, without the plugin's own. */
@@ -126,11 +128,10 @@ export class Connection {
     if (this.#ended) return;
     this.lastWriteAt = now;
     this.pingDue = false;
-    // Both kinds write a Buffer alike, but TypeScript finds no common signature.
-    if ((this.#response as ServerResponse).write(bytes)) return;
+    if (this.#wire.write(this.#response, bytes) || this.#full) return;
     this.#full = true;
-    // Node restarts this timer as long as the kernel takes bytes: it fires for a client that takes nothing.
-    this.#response.setTimeout(this.#stallTimeout);
+    this.#wire.drains(this.#response).once('drain', () => this.#onDrain());
+    this.#limit(this.#stallTimeout);
   }
 
   ping(now: number): void {
@@ -141,7 +142,7 @@ export class Connection {
   close(reason: CloseReason, { text = reason, retry }: { text?: string; retry?: number } = {}): void {
     if (this.#ended) return;
     this.#finish(reason);
-    this.#response.setTimeout(LINGER_MS);
+    this.#limit(LINGER_MS);
     this.#response.end(encodeOwn('bye', { reason: text }, { retry }));
   }
 
@@ -163,8 +164,12 @@ export class Connection {
     this.#owner.onDrain(this);
   }
 
-  #onTimeout(): void {
-    this.destroy('stalled');
+  /** Drops a client that takes nothing for so long: Node restarts this timer as long as the kernel takes bytes. */
+  #limit(ms: number): void {
+    this.#response.setTimeout(ms);
+    if (this.#isTimed) return;
+    this.#isTimed = true;
+    this.#response.on('timeout', () => this.destroy('stalled'));
   }
 
   #finish(reason: CloseReason): void {
