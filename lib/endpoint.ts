@@ -117,15 +117,22 @@ export class Endpoint {
 
   #writeHead(request: SseRequest, response: SseResponse): void {
     forgetBody(response);
-    response.setHeader('Content-Type', 'text/event-stream');
+    const head: Record<string, string> = { 'Content-Type': 'text/event-stream' };
     for (const [name, value] of Object.entries(this.#options.headers)) {
       const field = name.toLowerCase();
       if (field === 'transfer-encoding' || field === 'content-length') continue;
       if (request.httpVersionMajor >= 2 && CONNECTION_HEADERS.has(field)) continue;
+      if (field === 'content-type') delete head['Content-Type'];
       if (value === null) response.removeHeader(name);
-      else response.setHeader(name, value);
+      else head[name] = value;
     }
-    this.#cors?.apply(request, response);
+    if (this.#cors === undefined) {
+      // What is set before is kept for as long as the response is open.
+      response.writeHead(200, head);
+      return;
+    }
+    for (const [name, value] of Object.entries(head)) response.setHeader(name, value);
+    this.#cors.apply(request, response);
     response.writeHead(200);
   }
 

@@ -1,6 +1,6 @@
 import type { Groups } from './authorizer';
 import { checkBridges, checkPublisher, type SseBridges, type SsePublisher } from './bridge_options';
-import { check, integer, isObject, MAX_MS, wrong, type Check } from './check';
+import { check, integer, isObject, MAX_MS, oneOf, wrong, type Check } from './check';
 import { checkCors, isCors, type SseCors } from './cors';
 import { show } from './error';
 import { checkMailbox, type SseMailbox } from './mailbox';
@@ -11,6 +11,7 @@ import { checkThrottles, type SseThrottles } from './throttle';
 /** `config.sse`. Defaults, units and reasons stand in `config/config.default.ts`. */
 export interface SseOptions {
   path: string;
+  early: boolean;
   headers: Record<string, string | null>;
   maxClients: number;
   maxClientsPerUser: number;
@@ -59,6 +60,7 @@ const CHECKS: { [name in keyof SseOptions]: Check } = {
     typeof value === 'string' && /^\/[^\s?#]*$/.test(value)
       ? undefined
       : 'a path that begins with "/", without ? and #',
+  early: oneOf(true, false),
   headers: checkHeaders,
   maxClients: integer(1, 2 ** 31, 'connections per worker'),
   maxClientsPerUser: integer(0, 2 ** 31, 'connections per host (0 = no limit)'),

@@ -49,11 +49,11 @@ class ChunkWire implements Wire {
   }
 
   unsentBytes(response: SseResponse): number {
-    return (response.socket as Socket | null)?.writableLength ?? 0;
+    return response.socket?.writableLength ?? 0;
   }
 
   drains(response: SseResponse): EventEmitter {
-    return (response.socket as Socket | null) ?? response;
+    return response.socket ?? response;
   }
 }
 
