@@ -11,8 +11,8 @@ import { checkThrottles, type SseThrottles } from './throttle';
 /** `config.sse`. Defaults, units and reasons stand in `config/config.default.ts`. */
 export interface SseOptions {
   path: string;
-  early: boolean;
   headers: Record<string, string | null>;
+  early: boolean;
   maxClients: number;
   maxClientsPerUser: number;
   overload: 'refuse' | 'retry';
@@ -60,8 +60,8 @@ const CHECKS: { [name in keyof SseOptions]: Check } = {
     typeof value === 'string' && /^\/[^\s?#]*$/.test(value)
       ? undefined
       : 'a path that begins with "/", without ? and #',
-  early: oneOf(true, false),
   headers: checkHeaders,
+  early: oneOf(true, false),
   maxClients: integer(1, 2 ** 31, 'connections per worker'),
   maxClientsPerUser: integer(0, 2 ** 31, 'connections per host (0 = no limit)'),
   overload: (value) => (value === 'refuse' || value === 'retry' ? undefined : '"refuse" or "retry"'),
