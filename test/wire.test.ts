@@ -116,14 +116,18 @@ describe('a stream over HTTP/1.1', () => {
     const { server, url } = await startBefore(plain, () => undefined);
     const errors: Error[] = [];
     server.on('clientError', (error) => errors.push(error));
+    let hasClosed = false;
+    server.on('connection', (socket) => socket.on('end', () => (hasClosed = true)));
     const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', allowHalfOpen: true });
     await once(socket, 'connect');
     socket.write(GET('a'));
     await eventually(() => plain.sse.count('a') === 1);
-    // What waits for it keeps its connection open.
-    for (let i = 0; i < 20; i++) await plain.sse.publish('a', 'x'.repeat(1_000_000));
+    // It does not read; what waits for it keeps its connection open.
+    while (plain.sse.stats.unsentBytes === 0) await plain.sse.publish('a', 'x'.repeat(4_000));
     socket.end();
-    for (let i = 0; plain.sse.count('a') === 1; i++) await plain.sse.publish('a', String(i));
+    await eventually(() => hasClosed);
+    await plain.sse.publish('a', 'too late');
+    await eventually(() => plain.sse.count('a') === 0);
     assert.deepEqual(errors, []);
     socket.destroy();
     server.close();
