@@ -439,7 +439,8 @@ export class Hub implements Replica {
       this.#perform(act);
       return;
     }
-    const frame = toFrame(message.body, id ?? cursorOf(message));
+    const ownId = id ?? cursorOf(message);
+    const frame = toFrame(message.body, ownId);
     this.log.append({ keys, frame, id, event, nonce, position, age });
     if (confirm !== undefined) this.#confirmations.arrive(confirm, { offset: this.log.head, keys });
     for (const key of keys) {
@@ -447,7 +448,8 @@ export class Hub implements Replica {
       if (pool !== undefined) this.#pump.wakeAll(pool);
     }
     this.#pump.mark();
-    this.emit('deliver', { keys, event, id: id ?? cursorOf(message), bytes: frame.length });
+    if (this.#events.listenerCount('deliver') > 0)
+      this.emit('deliver', { keys, event, id: ownId, bytes: frame.length });
   }
 
   #audienceOf(keys: readonly string[]): ReadonlySet<Connection> {

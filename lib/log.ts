@@ -183,6 +183,8 @@ export class Log {
   #seq = 0;
   #head = 0;
   #settled = 0;
+  /** The highest offset of anything that some key has lost. */
+  #lostThrough = 0;
   readonly #history = new Chain<Entry>();
   #bytes = 0;
   readonly #post: Post | undefined;
@@ -528,6 +530,7 @@ export class Log {
     }
     if (news.size === 0 && (others === undefined || !isNews(others))) return;
     const offset = ++this.#head;
+    this.#lostThrough = offset;
     for (const [key, { seq, reason }] of news) {
       const tail = this.#tails.get(key) ?? this.#rememberKey(key);
       tail.lost = { offset, term, seq, reason };
@@ -739,6 +742,8 @@ export class Log {
   }
 
   #gapsOf(reader: Reader): readonly Gap[] {
+    // Most readers are past all that is lost.
+    if (reader.position >= this.#lostThrough) return NOTHING.gaps;
     const gaps = new Map<Gap['reason'], string[]>();
     for (const key of reader.keys) {
       const known = Math.max(reader.position, reader.since?.get(key) ?? 0, reader.told?.get(key) ?? 0);
@@ -1039,6 +1044,7 @@ export class Log {
       this.#rememberLostMail(tail.key, { term: oldest.term, seq: oldest.seq, reason: 'evicted' });
     }
     if (oldest.heldFor !== undefined) tail.held--;
+    this.#lostThrough = Math.max(this.#lostThrough, oldest.offset);
     const entry = tail.stray();
     if (--entry.holders === 0) this.#forget(entry, 'evicted');
   }
@@ -1050,6 +1056,7 @@ export class Log {
     entry.heldFor = reason;
     this.#held.push(entry);
     this.#heldBytes += this.#heldCost(entry);
+    this.#lostThrough = Math.max(this.#lostThrough, entry.offset);
     this.#shared = undefined;
     for (const key of entry.keys) {
       const tail = this.#tails.get(key);
@@ -1077,6 +1084,7 @@ export class Log {
       this.#bytes -= cost(entry);
     }
     if (entry.id !== undefined) this.#forgetId(entry.id, entry);
+    this.#lostThrough = Math.max(this.#lostThrough, entry.offset);
     this.#shared = undefined;
     this.#waiting.delete(entry);
     // Its other keys lost it when it left the history.
