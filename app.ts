@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import { ServerResponse, type IncomingMessage } from 'node:http';
 import type { Application, Context, IBoot } from 'egg';
 import { HostLease, type ToArbiter, type ToLeases } from './lib/bridge/host_lease';
 import { setLease } from './lib/bridge/schedule';
@@ -7,6 +7,7 @@ import { mark, markOf, REQUEST, WORKER } from './lib/cause';
 import { openChannel, type ToAgent, type ToWorkers } from './lib/channel';
 import { renewContext } from './lib/context';
 import { distribute } from './lib/distribute';
+import { answerEarly, forgetHeaders } from './lib/early';
 import { localAgents, sendLocally } from './lib/local';
 import { checkOptions } from './lib/options';
 import type { Cause } from './lib/reach';
@@ -25,7 +26,15 @@ export default class SseAppBoot implements IBoot {
   configWillLoad(): void {
     const app = this.#app;
     const options = checkOptions(app.config.sse);
-    if ((app.config.sse as { enable?: boolean }).enable !== false) app.config.appMiddleware.push('sse');
+    const isEnabled = (app.config.sse as { enable?: boolean }).enable !== false;
+    if (isEnabled) app.config.appMiddleware.push('sse');
+    if (isEnabled && options.early) {
+      answerEarly(app, options.path, async (request, response, ctx) => {
+        mark(ctx, REQUEST);
+        await app.sse.endpoint.serve(request, response, ctx);
+        forgetHeaders(request, app.sse.hasAuthorizer);
+      });
+    }
     app.config.coreMiddleware.unshift('sseDoor');
     const localAgent = localAgents.get(app.baseDir);
     localAgent?.attach(app.messenger);
@@ -39,7 +48,7 @@ export default class SseAppBoot implements IBoot {
         distribute(app, options, true) ?? new MessengerBroker(openChannel<ToAgent, ToWorkers>(app.messenger, send)),
       isAlone: localAgent !== undefined || workersOf(app) === 1,
       causeOf: () => currentCause(app) ?? WORKER,
-      contextOf: contextsOf(app),
+      contextOf: options.early ? earlyContextsOf(app) : contextsOf(app),
       detach: (work) => void app.runInAnonymousContextScope((ctx) => detached(ctx, work)),
       logger: app.coreLogger,
     });
@@ -77,6 +86,12 @@ function contextsOf(app: Application): (request: SseRequest) => Promise<object> 
     handle ??= app.callback();
     return renewContext(request as IncomingMessage, handle);
   };
+}
+
+/** The same, where no middleware has run for it. */
+function earlyContextsOf(app: Application): (request: SseRequest) => Promise<object> {
+  return async (request) =>
+    app.createContext(request as IncomingMessage, new ServerResponse(request as IncomingMessage));
 }
 
 /** Runs work in a context of its own, as a request would: one copy of it runs, anywhere. */

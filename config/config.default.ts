@@ -18,6 +18,12 @@ const sse: SseOptions = {
     'Access-Control-Allow-Origin': '*',
   },
 
+  /**
+   * Whether streams are answered before the app's own middlewares, for apps whose authorizer does not need them: opening one
+   * takes half the time and a third less memory. Sessions that live in a store are not there then.
+   */
+  early: false,
+
   /** Connections per worker. One costs about 10 kB and a file descriptor. */
   maxClients: 10_000,
 

@@ -58,6 +58,11 @@ export class Authorizer {
     this.#logger = logger;
   }
 
+  /** Whether the app has one. */
+  get isSet(): boolean {
+    return this.#authorize !== undefined;
+  }
+
   /** Takes the app's authorizer. There is one: a second would have to be asked, too. */
   use(authorize: Authorize): void {
     if (typeof authorize !== 'function') {

@@ -6,6 +6,7 @@ import { GZIP_HEADER, NOTHING_SHARED, type SharedDeflate } from './deflate';
 import { encodeOwn, PING } from './event';
 import type { Reader } from './log';
 import type { SseRequest } from './request';
+import { wireOf, type Wire } from './wire';
 
 /** The response of a request: Node's own, of HTTP/1 or of HTTP/2's compatibility API. */
 export type SseResponse = ServerResponse | Http2ServerResponse;
@@ -72,6 +73,7 @@ export class Connection {
   #grant: ConnectionGrant = NO_GRANT;
   #expiresAt = Number.POSITIVE_INFINITY;
   readonly #response: SseResponse;
+  readonly #wire: Wire;
   readonly #owner: ConnectionOwner;
   readonly #feed: Feed | undefined;
   readonly #stallTimeout: number;
@@ -80,8 +82,9 @@ export class Connection {
   heard = NOTHING_SHARED;
   #full = false;
   #ended = false;
+  #isTimed = false;
 
-  /** The response's head must be out. */
+  /** The response's head must be written. */
   constructor(
     response: SseResponse,
     owner: ConnectionOwner,
@@ -96,6 +99,7 @@ export class Connection {
     },
   ) {
     this.#response = response;
+    this.#wire = wireOf(response);
     this.#owner = owner;
     this.#feed = options.feed;
     this.#stallTimeout = options.stallTimeout;
@@ -106,10 +110,8 @@ export class Connection {
     this.endsAt = options.endsAt;
     // The app's own timeout for answers is not meant for a stream.
     response.setTimeout(0);
-    response.on('drain', () => this.#onDrain());
     response.on('close', () => this.#finish('client'));
     response.on('error', () => this.#finish('error'));
-    response.on('timeout', () => this.#onTimeout());
   }
 
   /** Whether it can take more: it is open, and what it was given before is on its way. */
@@ -119,7 +121,7 @@ export class Connection {
 
   /** Bytes that wait in this process for the client to read. */
   get unsentBytes(): number {
-    return this.#response.writableLength;
+    return this.#wire.unsentBytes(this.#response);
   }
 
   /** The keys it holds, without the plugin's own. */
@@ -155,7 +157,7 @@ export class Connection {
 
   /** Has what is written from now on compressed; the head must say so. Those who share `deflate` hear the same. */
   compress(deflate: SharedDeflate): void {
-    if (this.#deflate === undefined) (this.#response as ServerResponse).write(GZIP_HEADER);
+    if (this.#deflate === undefined) this.#wire.write(this.#response, GZIP_HEADER);
     this.#deflate = deflate;
     this.heard = NOTHING_SHARED;
   }
@@ -184,11 +186,10 @@ export class Connection {
   #write(bytes: Buffer, now: number): void {
     this.lastWriteAt = now;
     this.pingDue = false;
-    // Both kinds write a Buffer alike, but TypeScript finds no common signature.
-    if ((this.#response as ServerResponse).write(bytes)) return;
+    if (this.#wire.write(this.#response, bytes) || this.#full) return;
     this.#full = true;
-    // Node restarts this timer as long as the kernel takes bytes: it fires for a client that takes nothing.
-    this.#response.setTimeout(this.#stallTimeout);
+    this.#wire.drains(this.#response).once('drain', () => this.#onDrain());
+    this.#limit(this.#stallTimeout);
   }
 
   ping(now: number): void {
@@ -209,7 +210,7 @@ export class Connection {
   #end(reason: CloseReason, lingerMs: number, last: Buffer | undefined): void {
     if (this.#ended) return;
     this.#finish(reason);
-    this.#response.setTimeout(lingerMs);
+    this.#limit(lingerMs);
     if (last === undefined) this.#response.end();
     else this.#response.end(this.#encode(last));
   }
@@ -238,8 +239,12 @@ export class Connection {
     this.#feed?.onDrain();
   }
 
-  #onTimeout(): void {
-    this.destroy('stalled');
+  /** Drops a client that takes nothing for so long: Node restarts this timer as long as the kernel takes bytes. */
+  #limit(ms: number): void {
+    this.#response.setTimeout(ms);
+    if (this.#isTimed) return;
+    this.#isTimed = true;
+    this.#response.on('timeout', () => this.destroy('stalled'));
   }
 
   #finish(reason: CloseReason): void {

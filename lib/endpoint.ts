@@ -8,7 +8,7 @@ import { encodeOwn } from './event';
 import type { Hub, Joined, Joining, SseLogger } from './hub';
 import type { Feed, SseResponse } from './connection';
 import { checkOpenOptions, type OpenOptions } from './open_options';
-import type { SseOptions } from './options';
+import { mergeHeaders, type SseOptions } from './options';
 import { idOf, run as keyOf } from './run';
 import type { Seat } from './seats';
 import { checkMethod, readOpened, readRequest, type Asked, type SseRequest } from './request';
@@ -229,19 +229,28 @@ export class Endpoint {
   #writeHead(
     request: SseRequest,
     response: SseResponse,
-    { headers = {}, compressed }: { headers?: OpenOptions['headers']; compressed: boolean },
+    { headers, compressed }: { headers?: OpenOptions['headers']; compressed: boolean },
   ): void {
     forgetBody(response);
-    response.setHeader('Content-Type', 'text/event-stream');
-    for (const [name, value] of [...Object.entries(this.#options.headers), ...Object.entries(headers)]) {
+    const head: Record<string, string> = { 'Content-Type': 'text/event-stream' };
+    const own = this.#options.headers;
+    for (const [name, value] of Object.entries(headers === undefined ? own : mergeHeaders({ ...own, ...headers }))) {
       const field = name.toLowerCase();
       if (field === 'transfer-encoding' || field === 'content-length') continue;
       if (request.httpVersionMajor >= 2 && CONNECTION_HEADERS.has(field)) continue;
+      if (field === 'content-type') delete head['Content-Type'];
       if (value === null) response.removeHeader(name);
-      else response.setHeader(name, value);
+      else head[name] = value;
     }
+    const isCompressible = this.#options.compression !== false;
+    if (this.#cors === undefined && !isCompressible) {
+      // What is set before is kept for as long as the response is open.
+      response.writeHead(200, head);
+      return;
+    }
+    for (const [name, value] of Object.entries(head)) response.setHeader(name, value);
     this.#cors?.apply(request, response);
-    if (this.#options.compression !== false) addVary(response, 'Accept-Encoding');
+    if (isCompressible) addVary(response, 'Accept-Encoding');
     if (compressed) response.setHeader('Content-Encoding', 'gzip');
     response.writeHead(200);
   }

@@ -485,7 +485,8 @@ export class Hub implements Replica {
       this.#perform(act);
       return;
     }
-    const frame = run?.is === 'start' ? NO_FRAME : toFrame(message.body, id ?? cursorOf(message));
+    const ownId = id ?? cursorOf(message);
+    const frame = run?.is === 'start' ? NO_FRAME : toFrame(message.body, ownId);
     if (!this.log.append({ keys, frame, id, event, nonce, run, position, age })) return;
     if (run?.is === 'end') this.#runListener?.onEnd(keys[0]!);
     if (confirm !== undefined) this.#confirmations.arrive(confirm, { offset: this.log.head, keys });
@@ -494,8 +495,8 @@ export class Hub implements Replica {
       if (pool !== undefined) this.#pump.wakeAll(pool);
     }
     this.#pump.mark();
-    if (run?.is === 'start') return;
-    this.emit('deliver', { keys, event, id: id ?? cursorOf(message), bytes: frame.length });
+    if (run?.is !== 'start' && this.#events.listenerCount('deliver') > 0)
+      this.emit('deliver', { keys, event, id: ownId, bytes: frame.length });
   }
 
   #audienceOf(keys: readonly string[]): ReadonlySet<Connection> {

@@ -193,6 +193,8 @@ export class Log {
   #seq = 0;
   #head = 0;
   #settled = 0;
+  /** The highest offset of anything that some key has lost. */
+  #lostThrough = 0;
   readonly #history = new Chain<Entry>();
   #bytes = 0;
   readonly #post: Post | undefined;
@@ -601,6 +603,7 @@ export class Log {
     }
     if (news.size === 0 && (others === undefined || !isNews(others))) return;
     const offset = ++this.#head;
+    this.#lostThrough = offset;
     for (const [key, { seq, reason }] of news) {
       const tail = this.#tails.get(key) ?? this.#rememberKey(key);
       tail.lost = { offset, term, seq, reason };
@@ -815,6 +818,8 @@ export class Log {
   }
 
   #gapsOf(reader: Reader): readonly Gap[] {
+    // Most readers are past all that is lost.
+    if (reader.position >= this.#lostThrough) return NOTHING.gaps;
     const gaps = new Map<Gap['reason'], string[]>();
     for (const key of reader.keys) {
       const known = Math.max(reader.position, reader.since?.get(key) ?? 0, reader.told?.get(key) ?? 0);
@@ -1143,6 +1148,7 @@ export class Log {
       this.#rememberUntaken(oldest, tail.key, 'evicted');
     }
     if (oldest.heldFor !== undefined) tail.held--;
+    this.#lostThrough = Math.max(this.#lostThrough, oldest.offset);
     const entry = tail.stray();
     if (--entry.holders === 0) this.#forget(entry, 'evicted');
   }
@@ -1155,6 +1161,7 @@ export class Log {
     entry.heldFor = reason;
     keep.held.push(entry);
     keep.heldBytes += this.#heldCost(entry);
+    this.#lostThrough = Math.max(this.#lostThrough, entry.offset);
     this.#shared = undefined;
     for (const key of entry.keys) {
       const tail = this.#tails.get(key);
@@ -1183,6 +1190,7 @@ export class Log {
       this.#bytes -= cost(entry);
     }
     if (entry.id !== undefined) this.#forgetId(entry.id, entry);
+    this.#lostThrough = Math.max(this.#lostThrough, entry.offset);
     this.#shared = undefined;
     keep?.waiting.delete(entry);
     // Its other keys lost it when it left the history.

@@ -1,6 +1,6 @@
 import type { Groups } from './authorizer';
 import { checkBridges, checkPublisher, type SseBridges, type SsePublisher } from './bridge_options';
-import { check, integer, isObject, MAX_MS, wrong, type Check } from './check';
+import { check, integer, isObject, MAX_MS, oneOf, wrong, type Check } from './check';
 import { checkCompression, isCompression, type SseCompression } from './compression';
 import { checkCors, isCors, type SseCors } from './cors';
 import { show } from './error';
@@ -13,6 +13,7 @@ import { checkThrottles, type SseThrottles } from './throttle';
 export interface SseOptions {
   path: string;
   headers: Record<string, string | null>;
+  early: boolean;
   maxClients: number;
   maxClientsPerUser: number;
   overload: 'refuse' | 'retry';
@@ -75,6 +76,7 @@ const CHECKS: { [name in keyof SseOptions]: Check } = {
       ? undefined
       : 'a path that begins with "/", without ? and #',
   headers: checkHeaders,
+  early: oneOf(true, false),
   maxClients: integer(1, 2 ** 31, 'connections per worker'),
   maxClientsPerUser: integer(0, 2 ** 31, 'connections per host (0 = no limit)'),
   overload: (value) => (value === 'refuse' || value === 'retry' ? undefined : '"refuse" or "retry"'),
@@ -142,7 +144,7 @@ export function checkOptions(config: unknown): SseOptions {
 }
 
 /** One entry for each name, whatever its case: the last one, which is the app's own. */
-function mergeHeaders(headers: SseOptions['headers']): SseOptions['headers'] {
+export function mergeHeaders(headers: SseOptions['headers']): SseOptions['headers'] {
   const names = new Map<string, [string, string | null]>();
   for (const entry of Object.entries(headers)) names.set(entry[0].toLowerCase(), entry);
   return Object.fromEntries(names.values());

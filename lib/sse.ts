@@ -157,6 +157,11 @@ export class Sse {
     return this;
   }
 
+  /** @internal Whether an open stream's request may be asked about again. */
+  get hasAuthorizer(): boolean {
+    return this.#authorizer.isSet;
+  }
+
   /** Connections of this worker that hold a key, now; without a key, all of them. */
   count(key?: string): number {
     return this.#hub.count(key);

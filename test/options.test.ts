@@ -90,6 +90,7 @@ describe('checkOptions', () => {
     ['a header name with a space', { headers: { 'A B': 'x' } }, /"A B" is not a header's name/],
     ['a header that is a number', { headers: { A: 1 } }, /"A" is 1/],
     ['another content type', { headers: { 'content-type': 'text/plain' } }, /only text\/event-stream/],
+    ['early as text', { early: 'yes' }, /config\.sse\.early is "yes"/],
     [
       'an option that does not exist',
       { pingInterva: 5 },

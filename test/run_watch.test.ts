@@ -35,7 +35,11 @@ describe('the watch over runs', { timeout: 30_000 }, () => {
   });
 
   it('does not, as long as someone has not answered who may be slow', async () => {
-    const { watch: runs, asked, lost } = watch(
+    const {
+      watch: runs,
+      asked,
+      lost,
+    } = watch(
       { claimed: [], complete: true },
       { claimed: [], complete: false },
       { claimed: ['run:1'], complete: true },

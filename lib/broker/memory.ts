@@ -8,6 +8,7 @@ import { NO_LOSSES } from '../log';
 export class MemoryBroker implements Broker {
   readonly #epoch = newEpoch();
   #seq = 0;
+  #turn: Promise<void> | undefined;
   #replica: Replica | undefined;
 
   async start(replica: Replica): Promise<void> {
@@ -22,8 +23,14 @@ export class MemoryBroker implements Broker {
     const position = { epoch: this.#epoch, seq: ++this.#seq };
     this.#replica.deliver({ ...draft, position });
     // Lets the loop turn, so that one who publishes much and awaits each goes at the pace of the pump.
-    await nextTurn();
+    await (this.#turn ??= this.#nextTurn());
     return position;
+  }
+
+  /** One for all who publish in a turn. */
+  async #nextTurn(): Promise<void> {
+    await nextTurn();
+    this.#turn = undefined;
   }
 
   async catchUp(): Promise<boolean> {
