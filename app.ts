@@ -89,7 +89,8 @@ function contextsOf(app: Application): (request: SseRequest) => Promise<object> 
 
 /** The same, where no middleware has run for it. */
 function earlyContextsOf(app: Application): (request: SseRequest) => Promise<object> {
-  return async (request) => app.createContext(request as IncomingMessage, new ServerResponse(request as IncomingMessage));
+  return async (request) =>
+    app.createContext(request as IncomingMessage, new ServerResponse(request as IncomingMessage));
 }
 
 /** What caused the code that runs, if a request or a schedule did. */

@@ -343,7 +343,8 @@ export class Hub implements Replica {
       if (pool !== undefined) this.#pump.wakeAll(pool);
     }
     this.#pump.mark();
-    if (this.#events.listenerCount('deliver') > 0) this.emit('deliver', { keys, event, id: ownId, bytes: frame.length });
+    if (this.#events.listenerCount('deliver') > 0)
+      this.emit('deliver', { keys, event, id: ownId, bytes: frame.length });
   }
 
   #audienceOf(keys: readonly string[]): ReadonlySet<Connection> {

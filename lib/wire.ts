@@ -72,9 +72,7 @@ export function wireOf(response: SseResponse): Wire {
 
 /** Whether Node itself would write the body to a socket in chunks: there is none while an answer before it is under way. */
 function isPlain(response: ServerResponse): boolean {
-  return (
-    response.socket !== null && response.chunkedEncoding && response.write === ServerResponse.prototype.write
-  );
+  return response.socket !== null && response.chunkedEncoding && response.write === ServerResponse.prototype.write;
 }
 
 function uncork(socket: Socket): void {
