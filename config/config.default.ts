@@ -82,6 +82,13 @@ const sse: SseOptions = {
    */
   maxAge: 30 * 60_000,
 
+  /**
+   * gzip for clients that accept it: `true`, or `{ level: 6, except: ['@user:*'] }`. Those who hold the same keys share the
+   * work. Off: who can have text of their own sent beside a secret, and see how long the answer is, may guess the secret
+   * (BREACH); whoever holds a key of `except` is sent nothing compressed.
+   */
+  compression: false,
+
   /** ms the app's authorizer may take before the stream is refused with 503. */
   authorizeTimeout: 10_000,
 

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
 import type { Admission } from './authorizer';
+import { GZIP_HEADER, NOTHING_SHARED, type SharedDeflate } from './deflate';
 import { encodeOwn, PING } from './event';
 import type { Reader } from './log';
 import type { SseRequest } from './request';
@@ -13,7 +14,8 @@ export type SseResponse = ServerResponse | Http2ServerResponse;
 /**
  * Why a connection ended: the `client` left; its time was up (`age`), or that of its grant (`expired`); it took nothing
  * for `stallTimeout` (`stalled`); the app closed it (`closed`) or disconnected those like it (`disconnected`); the authorizer,
- * asked again, refused it (`refused`); the worker is going (`shutdown`); its socket failed (`error`).
+ * asked again, refused it (`refused`); what fed it failed (`failed`); the worker is going (`shutdown`); its socket failed
+ * (`error`).
  */
 export type CloseReason =
   | 'client'
@@ -23,6 +25,7 @@ export type CloseReason =
   | 'refused'
   | 'stalled'
   | 'closed'
+  | 'failed'
   | 'shutdown'
   | 'error';
 
@@ -34,12 +37,20 @@ export interface ConnectionOwner {
   onEnd(connection: Connection, reason: CloseReason): void;
 }
 
+/** What writes to a connection besides the log. */
+export interface Feed {
+  /** It can take more. */
+  onDrain(): void;
+  /** It is over; said once. */
+  onEnd(reason: CloseReason): void;
+}
+
 /** What a connection was granted. */
 export type ConnectionGrant = Pick<Admission, 'keys' | 'user' | 'data' | 'expiresAt'>;
 
 const NO_GRANT: ConnectionGrant = { keys: [], user: undefined, data: undefined, expiresAt: Number.POSITIVE_INFINITY };
 
-// How long a client may take to read what is left when its stream ends.
+// How long a client may take nothing of what is left when its stream is ended.
 const LINGER_MS = 2_000;
 
 /** One open stream: a response, a place in the log, and when its time is up. */
@@ -53,12 +64,20 @@ export class Connection {
   lastWriteAt: number;
   /** Whether a ping is due. */
   pingDue = false;
+  /** The keys in whose pools it is. */
+  pools: readonly string[] = [];
+  /** Whether the log has to wait: something is to go out before. */
+  isHeld = false;
   #grant: ConnectionGrant = NO_GRANT;
   #expiresAt = Number.POSITIVE_INFINITY;
   readonly #response: SseResponse;
   readonly #wire: Wire;
   readonly #owner: ConnectionOwner;
+  readonly #feed: Feed | undefined;
   readonly #stallTimeout: number;
+  #deflate: SharedDeflate | undefined;
+  /** What of it its client has heard last. */
+  heard = NOTHING_SHARED;
   #full = false;
   #ended = false;
   #isTimed = false;
@@ -67,11 +86,19 @@ export class Connection {
   constructor(
     response: SseResponse,
     owner: ConnectionOwner,
-    options: { asked: readonly string[]; reader: Reader; now: number; endsAt: number; stallTimeout: number },
+    options: {
+      asked: readonly string[];
+      reader: Reader;
+      now: number;
+      endsAt: number;
+      stallTimeout: number;
+      feed?: Feed | undefined;
+    },
   ) {
     this.#response = response;
     this.#wire = wireOf(response);
     this.#owner = owner;
+    this.#feed = options.feed;
     this.#stallTimeout = options.stallTimeout;
     this.asked = options.asked;
     this.reader = options.reader;
@@ -86,6 +113,11 @@ export class Connection {
   /** Whether it can take more: it is open, and what it was given before is on its way. */
   get writable(): boolean {
     return !this.#ended && !this.#full;
+  }
+
+  /** Whether it belongs to one request, and has nothing of the log. */
+  get isPrivate(): boolean {
+    return this.reader.keys.length === 0;
   }
 
   /** Bytes that wait in this process for the client to read. */
@@ -124,8 +156,35 @@ export class Connection {
     return this.#response.req;
   }
 
+  /** Has what is written from now on compressed; the head must say so. Those who share `deflate` hear the same. */
+  compress(deflate: SharedDeflate): void {
+    if (this.#deflate === undefined) this.#wire.write(this.#response, GZIP_HEADER);
+    this.#deflate = deflate;
+    this.heard = NOTHING_SHARED;
+  }
+
+  /** Whether what is written is compressed. */
+  get compressed(): boolean {
+    return this.#deflate !== undefined;
+  }
+
+  /** Writes what others may hear as well, who have come as far; `isNewest`: nothing newer is there for it. */
+  writeShared(bytes: Buffer, now: number, isNewest: boolean): void {
+    if (this.#ended) return;
+    this.#write(this.#deflate === undefined ? bytes : this.#deflate.compress(bytes, this, isNewest), now);
+  }
+
+  /** Writes what is for this client only. */
   write(bytes: Buffer, now: number): void {
     if (this.#ended) return;
+    this.#write(this.#encode(bytes), now);
+  }
+
+  #encode(bytes: Buffer): Buffer {
+    return this.#deflate === undefined ? bytes : this.#deflate.compressAlone(bytes, this);
+  }
+
+  #write(bytes: Buffer, now: number): void {
     this.lastWriteAt = now;
     this.pingDue = false;
     if (this.#wire.write(this.#response, bytes) || this.#full) return;
@@ -140,10 +199,26 @@ export class Connection {
 
   /** Says goodbye, by `text` if there is one, and ends the stream; `retry` is when the client may come back, in ms. */
   close(reason: CloseReason, { text = reason, retry }: { text?: string; retry?: number } = {}): void {
+    const error = { message: `this stream ended early: ${text}` };
+    this.#end(reason, LINGER_MS, encodeOwn('bye', { reason: text, ...this.asError(error) }, { retry }));
+  }
+
+  /** Ends the stream that has come to its end, with some last bytes if there are any: its client may take its time. */
+  end(reason: CloseReason, last?: Buffer): void {
+    this.#end(reason, this.#stallTimeout, last);
+  }
+
+  #end(reason: CloseReason, lingerMs: number, last: Buffer | undefined): void {
     if (this.#ended) return;
     this.#finish(reason);
-    this.#limit(LINGER_MS);
-    this.#response.end(encodeOwn('bye', { reason: text }, { retry }));
+    this.#limit(lingerMs);
+    if (last === undefined) this.#response.end();
+    else this.#response.end(this.#encode(last));
+  }
+
+  /** What makes clients of OpenAI's API take an event for an error: they read private streams. */
+  asError(error: { readonly code?: string; readonly message: string }): { error?: typeof error } {
+    return this.isPrivate ? { error } : {};
   }
 
   /** Resolves when the response is over and its socket free. */
@@ -162,6 +237,7 @@ export class Connection {
     if (this.#ended) return;
     this.#response.setTimeout(0);
     this.#owner.onDrain(this);
+    this.#feed?.onDrain();
   }
 
   /** Drops a client that takes nothing for so long: Node restarts this timer as long as the kernel takes bytes. */
@@ -176,5 +252,6 @@ export class Connection {
     if (this.#ended) return;
     this.#ended = true;
     this.#owner.onEnd(this, reason);
+    this.#feed?.onEnd(reason);
   }
 }

@@ -14,16 +14,25 @@ const waiting = new WeakMap<IncomingMessage, (ctx: object) => void>();
  */
 export function renewContext(request: IncomingMessage, handle: Handler): Promise<object> {
   return new Promise((resolve, reject) => {
-    waiting.set(request, resolve);
+    const again = withoutBody(request);
+    waiting.set(again, resolve);
     // Nobody reads it: the request has been answered by the stream.
-    const response = new ServerResponse(request);
+    const response = new ServerResponse(again);
     response.end = () => {
-      waiting.delete(request);
+      waiting.delete(again);
       reject(new SseError('ERR_SSE_REFUSED', 'this stream is refused', { status: 403 }));
       return response;
     };
-    void handle(request, response);
+    void handle(again, response);
   });
+}
+
+/** A request as a GET: its body has been read, and cannot be again, nor a CSRF token in it. */
+function withoutBody(request: IncomingMessage): IncomingMessage {
+  if (request.method === 'GET') return request;
+  const headers = { ...request.headers };
+  for (const name of ['content-length', 'content-type', 'transfer-encoding']) delete headers[name];
+  return Object.create(request, { method: { value: 'GET' }, headers: { value: headers } }) as IncomingMessage;
 }
 
 /** Hands a context over if it was made anew; says whether it was. */

@@ -3,6 +3,7 @@ import { check, isObject, oneOf, optional, type Check } from './check';
 import type { SseResponse } from './connection';
 import { SseError, show } from './error';
 import type { SseRequest } from './request';
+import { addVary } from './vary';
 
 /** `config.sse.cors`: which pages of other origins may read the streams. */
 export interface SseCors {
@@ -75,17 +76,6 @@ export class Cors {
     if (this.#credentials) response.setHeader(ALLOW_CREDENTIALS, 'true');
     also();
   }
-}
-
-function addVary(response: SseResponse, name: string): void {
-  const given = response.getHeader('Vary');
-  const names = [given ?? []].flat().flatMap((text) =>
-    String(text)
-      .split(',')
-      .map((each) => each.trim()),
-  );
-  if (names.some((each) => each === '*' || each.toLowerCase() === name.toLowerCase())) return;
-  response.setHeader('Vary', [...names.filter((each) => each !== ''), name].join(', '));
 }
 
 /**

@@ -4,7 +4,7 @@ import type { SseLogger } from './hub';
 import type { SseOptions } from './options';
 import { readRedisConfig, type EggRedisConfig, type RedisConfig, type RedisSettings } from './redis';
 
-/** What of an Egg app or agent says which app it is, on which host. */
+/** What of an Egg app or agent, or of what stands for one, says which app it is, on which host. */
 interface EggProcess {
   readonly name: string;
   readonly baseDir: string;
@@ -15,14 +15,19 @@ const MAX_MESSAGES = 100_000;
 // Without a history workers still need some time to read what they are to write.
 const READING_MS = 60_000;
 
-/** The broker of several hosts, if one is configured; `serves`: this process has connections. */
-export function distribute(egg: EggProcess, options: SseOptions, serves: boolean): RedisBroker | undefined {
+/** The broker of several hosts, if one is configured; `serves`: this process has connections. `host` names this host. */
+export function distribute(
+  egg: EggProcess,
+  options: SseOptions,
+  serves: boolean,
+  host: string = hostOf(egg),
+): RedisBroker | undefined {
   const { redis, history, mailbox } = options;
   if (redis === false) return undefined;
   const { maxMessages = MAX_MESSAGES } = redis;
   return new RedisBroker(redisOf(egg, redis), {
     app: egg.name,
-    host: hostOf(egg),
+    host,
     serves,
     bounds: { count: maxMessages, age: history === false ? READING_MS : history.age },
     mailbox,
@@ -37,8 +42,8 @@ export function redisOf(
   path = 'config.sse.redis',
 ): RedisSettings {
   const { maxMessages: _, ...config } = redis;
-  const app = (egg as unknown as { config: { redis?: EggRedisConfig } }).config;
-  return readRedisConfig(config, { baseDir: egg.baseDir, redis: app.redis }, path);
+  const { config: app } = egg as { config?: { redis?: EggRedisConfig } };
+  return readRedisConfig(config, { baseDir: egg.baseDir, redis: app?.redis }, path);
 }
 
 /** A host, to Egg, is one master with its agent and workers: the same name in all of them, and after a restart. */

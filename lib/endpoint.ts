@@ -1,14 +1,18 @@
+import type { ServerResponse } from 'node:http';
 import type { Authorizer } from './authorizer';
 import { isOn } from './bridge_options';
 import type { Broker } from './broker';
 import { Cors } from './cors';
 import { SseError } from './error';
 import { encodeOwn } from './event';
-import type { Hub } from './hub';
-import type { SseResponse } from './connection';
-import type { SseOptions } from './options';
+import type { Hub, Joined, Joining, SseLogger } from './hub';
+import type { Feed, SseResponse } from './connection';
+import { checkOpenOptions, type OpenOptions } from './open_options';
+import { mergeHeaders, type SseOptions } from './options';
 import type { Seat } from './seats';
-import { checkMethod, readRequest, type SseRequest } from './request';
+import { checkMethod, readOpened, readRequest, type Asked, type SseRequest } from './request';
+import { SseStream, streamOf } from './stream';
+import { addVary } from './vary';
 
 // RFC 9113, 8.2.2: fields of a connection, which HTTP/2 forbids.
 const CONNECTION_HEADERS = new Set(['connection', 'keep-alive', 'proxy-connection', 'upgrade']);
@@ -26,6 +30,9 @@ const BODY_HEADERS = [
 // What may be otherwise soon.
 const NO_ROOM = new Set(['ERR_SSE_SHUTDOWN', 'ERR_SSE_OVERLOAD', 'ERR_SSE_USER_CLIENTS']);
 
+/** What a stream is to be, besides what its client asks for. */
+type Settings = Pick<Joining, 'isPrivate' | 'retry' | 'feed' | 'data'> & Pick<OpenOptions, 'headers'>;
+
 /** Answers requests for a stream, from the first byte on. */
 export class Endpoint {
   readonly #hub: Hub;
@@ -33,13 +40,19 @@ export class Endpoint {
   readonly #authorizer: Authorizer;
   readonly #cors: Cors | undefined;
   readonly #order: Pick<Broker, 'catchUp' | 'ask'>;
+  readonly #logger: SseLogger;
 
-  constructor(hub: Hub, options: SseOptions, authorizer: Authorizer, order: Pick<Broker, 'catchUp' | 'ask'>) {
+  constructor(
+    hub: Hub,
+    options: SseOptions,
+    parts: { authorizer: Authorizer; order: Pick<Broker, 'catchUp' | 'ask'>; logger: SseLogger },
+  ) {
     this.#hub = hub;
     this.#options = options;
-    this.#authorizer = authorizer;
+    this.#authorizer = parts.authorizer;
     this.#cors = Cors.of(options);
-    this.#order = order;
+    this.#order = parts.order;
+    this.#logger = parts.logger;
   }
 
   /** Answers a method that opens no stream, a CORS preflight with 204 and any other with 405; says whether it did. */
@@ -60,44 +73,105 @@ export class Endpoint {
    */
   async serve(request: SseRequest, response: SseResponse, ctx: object = request): Promise<void> {
     try {
-      const asked = readRequest(request, this.#options);
-      const { lastEventId } = asked;
-      const joining = {
-        ...(await this.#authorizer.admit(async () => ctx, asked)),
-        asked: asked.keys,
-        lastEventId,
-      };
-      // Its client may have heard of more, on another worker, than has arrived here, or have taken its mail there.
-      const mayBeBehind =
-        lastEventId === undefined ? this.#hub.hasMailbox(joining) : !this.#hub.knows(lastEventId, joining);
-      const isBehind = mayBeBehind && !(await this.#order.catchUp()) && lastEventId !== undefined;
-      // The client may have left meanwhile.
-      if (isOver(response)) return;
-      if (request.method === 'HEAD') {
-        this.#writeHead(request, response);
-        response.end();
-        return;
-      }
-      this.#checkRoom();
-      const seat = await this.#seatFor(joining.user);
-      try {
-        if (isOver(response)) return;
-        // Once more: it takes a while to ask the others.
-        this.#checkRoom(seat);
-        this.#writeHead(request, response);
-        this.#hub.open(response, joining, isBehind);
-      } finally {
-        seat?.release();
-      }
+      const joined = await this.#join(request, response, { asked: readRequest(request, this.#options), ctx });
+      joined?.greet();
     } catch (error) {
       if (!(error instanceof SseError)) throw error;
-      if (isOver(response)) return;
-      // A browser never comes back by itself but after a 200; while a worker is going, another is near, whatever
-      // `overload` says.
-      const comesBack = error.code === 'ERR_SSE_SHUTDOWN' || this.#options.overload === 'retry';
-      if (comesBack && NO_ROOM.has(error.code)) this.#sendAway(request, response, error.code);
-      else this.#refuse(request, response, error);
+      this.#turnAway(request, response, error);
     }
+  }
+
+  /**
+   * Makes a request a stream that its handler sends to, at once; whether it is let in, and the head of its answer, come
+   * later. One that is not let in is answered why, as by `serve`.
+   *
+   * Throws `SseError`, nothing done: `ERR_SSE_OPTIONS`, what a `first` that cannot be sent throws, and `ERR_SSE_OPEN` when
+   * the request is answered already.
+   */
+  open(request: SseRequest, response: SseResponse, options: OpenOptions = {}, ctx: object = request): SseStream {
+    const { keys, first, retry, headers, data } = checkOpenOptions(options);
+    if (streamOf(response) !== undefined || response.headersSent) {
+      throw new SseError(
+        'ERR_SSE_OPEN',
+        'this request is answered already; open its stream once, and before its head is out',
+      );
+    }
+    const join = async (feed: Feed): Promise<Joined | undefined> => {
+      const settings = { isPrivate: keys === undefined, retry, feed, headers, ...(data !== undefined && { data }) };
+      try {
+        const asked = readOpened(request, keys, this.#options);
+        const joined = await this.#join(request, response, { asked, ctx, settings });
+        // The client is to know at once that it is in, however long the first message takes.
+        // Both kinds can, but @types/node knows of one only.
+        if (joined !== undefined) (response as ServerResponse).flushHeaders();
+        return joined;
+      } catch (error) {
+        const refusal = error instanceof SseError ? error : this.#toFailure(error);
+        this.#turnAway(request, response, refusal);
+        throw refusal;
+      }
+    };
+    return SseStream.of(response, join, { first, maxUnsentBytes: this.#options.maxUnsentBytes, logger: this.#logger });
+  }
+
+  /**
+   * Lets a client in, and writes the head of its stream; undefined when it wants no more than that, or has left. Throws
+   * `SseError` when it is refused.
+   */
+  async #join(
+    request: SseRequest,
+    response: SseResponse,
+    { asked, ctx, settings = {} }: { asked: Asked; ctx: object; settings?: Settings },
+  ): Promise<Joined | undefined> {
+    const { headers, ...rest } = settings;
+    const admission = await this.#authorizer.admit(async () => ctx, asked);
+    const { keys, lastEventId, showsKeys } = asked;
+    const joining = { ...admission, ...rest, asked: keys, lastEventId, showsKeys };
+    // What is sent to one client alone may hold its secrets next to what others have made it say.
+    const compressed = settings.isPrivate !== true && this.#hub.compresses(request, joining);
+    const isBehind = await this.#isBehind(joining);
+    // The client may have left meanwhile.
+    if (isOver(response)) return undefined;
+    if (request.method === 'HEAD') {
+      this.#writeHead(request, response, { headers, compressed });
+      response.end();
+      return undefined;
+    }
+    this.#checkRoom();
+    const seat = await this.#seatFor(joining.user);
+    try {
+      if (isOver(response)) return undefined;
+      // Once more: it takes a while to ask the others.
+      this.#checkRoom(seat);
+      this.#writeHead(request, response, { headers, compressed });
+      return this.#hub.open(response, { ...joining, compressed, isBehind });
+    } finally {
+      seat?.release();
+    }
+  }
+
+  /** Whether a client may have heard of more, on another worker, than has arrived here, or have taken its mail there. */
+  async #isBehind(joining: Joining): Promise<boolean> {
+    const { lastEventId, isPrivate = false } = joining;
+    if (isPrivate) return false;
+    const mayBeBehind =
+      lastEventId === undefined ? this.#hub.hasMailbox(joining) : !this.#hub.knows(lastEventId, joining);
+    return mayBeBehind && !(await this.#order.catchUp()) && lastEventId !== undefined;
+  }
+
+  /** Answers a request that is not let in. */
+  #turnAway(request: SseRequest, response: SseResponse, error: SseError): void {
+    if (isOver(response)) return;
+    // A browser never comes back by itself but after a 200; while a worker is going, another is near, whatever
+    // `overload` says. What is no GET comes from no EventSource.
+    const comesBack = error.code === 'ERR_SSE_SHUTDOWN' || this.#options.overload === 'retry';
+    if (comesBack && NO_ROOM.has(error.code) && request.method === 'GET') this.#sendAway(request, response, error.code);
+    else this.#refuse(request, response, error);
+  }
+
+  #toFailure(error: unknown): SseError {
+    this.#logger.error(new Error('a stream could not be opened', { cause: error }));
+    return new SseError('ERR_SSE_FAILED', 'the stream could not be opened', { status: 500 });
   }
 
   async #seatFor(user: string | undefined): Promise<Seat | undefined> {
@@ -115,10 +189,15 @@ export class Endpoint {
     }
   }
 
-  #writeHead(request: SseRequest, response: SseResponse): void {
+  #writeHead(
+    request: SseRequest,
+    response: SseResponse,
+    { headers, compressed }: { headers?: OpenOptions['headers']; compressed: boolean },
+  ): void {
     forgetBody(response);
     const head: Record<string, string> = { 'Content-Type': 'text/event-stream' };
-    for (const [name, value] of Object.entries(this.#options.headers)) {
+    const own = this.#options.headers;
+    for (const [name, value] of Object.entries(headers === undefined ? own : mergeHeaders({ ...own, ...headers }))) {
       const field = name.toLowerCase();
       if (field === 'transfer-encoding' || field === 'content-length') continue;
       if (request.httpVersionMajor >= 2 && CONNECTION_HEADERS.has(field)) continue;
@@ -126,19 +205,22 @@ export class Endpoint {
       if (value === null) response.removeHeader(name);
       else head[name] = value;
     }
-    if (this.#cors === undefined) {
+    const isCompressible = this.#options.compression !== false;
+    if (this.#cors === undefined && !isCompressible) {
       // What is set before is kept for as long as the response is open.
       response.writeHead(200, head);
       return;
     }
     for (const [name, value] of Object.entries(head)) response.setHeader(name, value);
-    this.#cors.apply(request, response);
+    this.#cors?.apply(request, response);
+    if (isCompressible) addVary(response, 'Accept-Encoding');
+    if (compressed) response.setHeader('Content-Encoding', 'gzip');
     response.writeHead(200);
   }
 
   /** Answers 200 and ends: a browser comes back by itself, as it never does after a 503. */
   #sendAway(request: SseRequest, response: SseResponse, code: string): void {
-    this.#writeHead(request, response);
+    this.#writeHead(request, response, { compressed: false });
     const retry = spread(this.#options.retry);
     response.end(encodeOwn('busy', { code, retry }, { retry }));
     this.#hub.emit('refuse', { status: 200, code });

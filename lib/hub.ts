@@ -2,15 +2,18 @@ import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import type { Admission } from './authorizer';
 import type { Act, History, Message, Question, Replica } from './broker';
+import { Compression } from './compression';
 import { Confirmations } from './confirmations';
-import { Connection, type CloseReason, type SseResponse } from './connection';
+import { Connection, type CloseReason, type Feed, type SseResponse } from './connection';
 import { toCursor, type Position } from './cursor';
-import { bodyOf, encodeOwn, isFieldSafe, toFrame } from './event';
+import type { SharedDeflate } from './deflate';
+import { bodyOf, encodeOwn, isFieldSafe, toFrame, type EncodedEvent } from './event';
 import { toFrames } from './gap';
 import { Log, type Entry, type Gap, type LogBounds, type Losses, type Mail, type Reader } from './log';
 import { mailboxesOf } from './mailbox';
 import type { SseOptions } from './options';
 import { Pump } from './pump';
+import type { SseRequest } from './request';
 import { Seats } from './seats';
 import type { Takes } from './takes';
 import { ALL, user } from './target';
@@ -58,15 +61,39 @@ export interface Joining extends Partial<Omit<Admission, 'keys'>> {
   /** The keys that were asked for, when others were granted. */
   readonly asked?: readonly string[];
   readonly lastEventId?: string | undefined;
+  /** Whether each message is to say for which keys it is. Left out: no. */
+  readonly showsKeys?: boolean;
+  /** Whether what it is sent is compressed; its head says so. Left out: no. */
+  readonly compressed?: boolean;
+  /** Whether it is to have nothing of the log: it is counted, and ended as others are. */
+  readonly isPrivate?: boolean;
+  /** Whether its client may have heard more than this process has. */
+  readonly isBehind?: boolean;
+  /** ms after which it may come back; left out: as configured. */
+  readonly retry?: number | undefined;
+  /** What writes to it besides the log. */
+  readonly feed?: Feed;
+}
+
+/** A stream that has its place in the order, and of which nothing is out but the head. */
+export interface Joined {
+  readonly connection: Connection;
+  /** Whether its client has said where it was, and nothing of what came since is lost. */
+  readonly resumed: boolean;
+  /** Writes what comes first: hello, gaps, then `first`. What it missed and what is live comes after that. */
+  greet(first?: EncodedEvent): void;
 }
 
 interface KeySet {
   readonly keys: readonly string[];
   readonly throttled: ThrottledKeys | undefined;
+  /** What those of its holders share that are sent gzip; undefined when there were none yet. */
+  deflate: SharedDeflate | undefined;
   holders: number;
 }
 
 const NO_FRAME = Buffer.alloc(0);
+const NO_KEYS: readonly string[] = [];
 
 const NO_HISTORY: LogBounds = { age: 0, count: 0, bytes: 16 * 1024 * 1024 };
 
@@ -96,12 +123,14 @@ export class Hub implements Replica {
   /** Equal sets of keys are one array, so that their readers can share what they read. */
   readonly #keySets = new Map<string, KeySet>();
   readonly #throttles: ThrottleRules;
+  readonly #compression: Compression | undefined;
   /** Streams that were opened while the order was out of sight, with the id their client came with, and when. */
   readonly #unseated = new Map<Connection, { readonly lastEventId: string | undefined; readonly since: number }>();
   readonly #confirmations: Confirmations;
   #inSight = false;
   #onReauthorize: (connections: ReadonlySet<Connection>) => void = () => undefined;
   #takes: Pick<Takes, 'take' | 'tell'> | undefined;
+  #catchUp: () => Promise<boolean> = async () => true;
   #sweeper: NodeJS.Timeout | undefined;
   #draining = false;
 
@@ -121,6 +150,7 @@ export class Hub implements Replica {
           },
     );
     this.#throttles = new ThrottleRules(options.throttle);
+    if (options.compression !== false) this.#compression = new Compression(options.compression);
     this.seats = new Seats(options.maxClientsPerUser, (id) => this.count(user(id)));
     this.#pump = new Pump(this.log, {
       maxBatchBytes: Math.max(1, options.maxUnsentBytes - NODE_BUFFER_BYTES),
@@ -155,17 +185,27 @@ export class Hub implements Replica {
     this.#takes = takes;
   }
 
+  /** Takes who knows when this process has all that was ordered before. */
+  onCatchUp(catchUp: () => Promise<boolean>): void {
+    this.#catchUp = catchUp;
+  }
+
   /** Gives an open stream what it is granted now: from now on, without a break. It is told. */
   regrant(connection: Connection, admission: Admission): void {
     if (!this.#connections.has(connection)) return;
+    const { isPrivate, pools: before } = connection;
     const { keys, user, groups } = admission;
-    const before = connection.reader.keys;
-    const { keys: held, throttled } = this.#holdKeys(heldBy(admission));
+    const { showsKeys } = connection.reader;
+    const set = this.#holdKeys(heldBy({ ...admission, isPrivate }), showsKeys);
+    const { keys: held, throttled } = set;
     for (const key of before) if (!held.includes(key)) this.#exit(key, connection);
     for (const key of held) this.#enter(key, connection);
+    connection.pools = held;
+    this.#releaseKeys(before, showsKeys);
+    connection.grant(isPrivate ? { ...admission, keys: NO_KEYS } : admission);
+    if (isPrivate) return;
     this.log.rekey(connection.reader, held, throttled);
-    this.#releaseKeys(before);
-    connection.grant(admission);
+    if (connection.compressed) connection.compress(this.#deflateOf(set));
     connection.write(encodeOwn('grant', toGrant(keys, user, groups), {}), performance.now());
     // There may be mail.
     this.#pump.wake(connection);
@@ -199,42 +239,74 @@ export class Hub implements Replica {
   }
 
   /**
-   * Takes a response whose head is out as an open stream: hello, what it missed, then live.
+   * Takes a response whose head is out as an open stream. Its place in the order is that of now, or where its client was;
+   * it has nothing of the log until it is greeted.
    *
-   * The caller has checked `full` and `draining` in this same turn. `isBehind`: its client may have heard more than this
-   * process has.
+   * The caller has checked `full` and `draining` in this same turn.
    */
-  open(response: SseResponse, joining: Joining, isBehind = false): Connection {
-    const { keys, asked = keys, lastEventId, user, groups = [], data, expiresAt = Number.POSITIVE_INFINITY } = joining;
+  open(response: SseResponse, joining: Joining): Joined {
+    const { isPrivate = false, isBehind = false, showsKeys = false, compressed = false } = joining;
+    const { expiresAt = Number.POSITIVE_INFINITY, asked = joining.keys, lastEventId, user, data, feed } = joining;
+    const keys = isPrivate ? NO_KEYS : joining.keys;
     const now = performance.now();
-    const { keys: held, throttled } = this.#holdKeys(heldBy(joining));
+    const set = this.#holdKeys(heldBy(joining), showsKeys);
+    const { keys: held, throttled } = set;
     const throttle = throttled === undefined ? undefined : new Throttle(throttled);
-    const { reader, gaps } = this.#readerOf(held, { lastEventId, isBehind, throttle });
-    const { retry, maxAge, stallTimeout, pingInterval } = this.#options;
+    const { reader, gaps } = isPrivate
+      ? { reader: this.log.readFromHead(NO_KEYS), gaps: [] }
+      : this.#readerOf(held, { lastEventId, isBehind, throttle });
+    reader.showsKeys = showsKeys;
+    const { maxAge, stallTimeout } = this.#options;
     const connection = new Connection(response, this.#owner, {
       asked,
       reader,
       now,
       endsAt: now + maxAge * (0.8 + 0.2 * Math.random()),
       stallTimeout,
+      feed,
     });
+    connection.pools = held;
+    connection.isHeld = true;
+    if (compressed) connection.compress(this.#deflateOf(set));
     connection.grant({ keys, user, data, expiresAt });
     this.#connections.set(connection, now);
     for (const key of held) this.#enter(key, connection);
     if (!reader.seated) this.#unseated.set(connection, { lastEventId, since: now });
-    const cursor = reader.seated ? this.log.cursorAt(reader) : undefined;
-    // A client that drops before it has a place, or between hello and gap, must be where it was: it keeps its id.
-    const unsettled = lastEventId !== undefined && (gaps.length > 0 || !reader.seated) && isFieldSafe(lastEventId);
-    const hello = { ...toGrant(keys, user, groups), cursor, pingInterval };
-    const frames = [
-      encodeOwn('hello', hello, { retry, id: unsettled ? lastEventId : cursor }),
-      ...toFrames(gaps, cursor),
-    ];
-    connection.write(Buffer.concat(frames), now);
-    for (const gap of gaps) this.emit('gap', gap);
-    if (reader.position !== this.log.head || throttle?.isHolding === true) this.#pump.wake(connection);
     this.emit('open', { keys, user, data, resumed: lastEventId !== undefined });
-    return connection;
+    return {
+      connection,
+      resumed: lastEventId !== undefined && reader.seated && gaps.length === 0,
+      greet: (first) => this.#greet(connection, joining, gaps, first),
+    };
+  }
+
+  #greet(connection: Connection, joining: Joining, gaps: readonly Gap[], first: EncodedEvent | undefined): void {
+    const { reader, isPrivate } = connection;
+    const frames = isPrivate ? toOpening(joining.retry, first) : this.#toWelcome(connection, joining, gaps, first);
+    connection.isHeld = false;
+    if (frames.length > 0) connection.write(Buffer.concat(frames), performance.now());
+    for (const gap of gaps) this.emit('gap', gap);
+    if (reader.position !== this.log.head || reader.throttle?.isHolding === true) this.#pump.wake(connection);
+  }
+
+  #toWelcome(
+    { reader, keys, user }: Connection,
+    { lastEventId, groups = [], retry = this.#options.retry }: Joining,
+    gaps: readonly Gap[],
+    first: EncodedEvent | undefined,
+  ): Buffer[] {
+    const { pingInterval } = this.#options;
+    const cursor = reader.seated ? this.log.cursorAt(reader) : undefined;
+    // A client that drops before it has a place, or between hello and what has to follow it, must be where it was: it
+    // keeps its id, or has none.
+    const before = lastEventId !== undefined && isFieldSafe(lastEventId) ? lastEventId : undefined;
+    const unsettled = first !== undefined || (before !== undefined && (gaps.length > 0 || !reader.seated));
+    const hello = { ...toGrant(keys, user, groups), cursor: first === undefined ? cursor : undefined, pingInterval };
+    return [
+      encodeOwn('hello', hello, { retry, id: unsettled ? before : cursor }),
+      ...toFrames(gaps, first === undefined ? cursor : undefined),
+      ...(first === undefined ? [] : [toFrame(first.body, first.id ?? cursor)]),
+    ];
   }
 
   #readerOf(
@@ -255,6 +327,8 @@ export class Hub implements Replica {
 
   /** Gives a stream that had none its place in the order. */
   #seat(connection: Connection): void {
+    // The next sweep does it, once it has been greeted.
+    if (connection.isHeld) return;
     const { lastEventId } = this.#unseated.get(connection)!;
     this.#unseated.delete(connection);
     const gaps = this.log.seat(connection.reader, lastEventId);
@@ -266,8 +340,34 @@ export class Hub implements Replica {
 
   follow(inSight: boolean): void {
     this.#inSight = inSight;
-    if (!inSight) return;
-    for (const connection of this.#unseated.keys()) this.#seat(connection);
+    if (inSight && this.#unseated.size > 0) void this.#seatAll();
+  }
+
+  /**
+   * Gives streams that had none their place: at once where it is known, and the others when all that anyone has heard by
+   * now has come here. What came meanwhile is theirs only if they have not heard it elsewhere.
+   */
+  async #seatAll(): Promise<void> {
+    const since = performance.now();
+    for (const [connection, { lastEventId }] of this.#unseated) {
+      if (lastEventId === undefined || this.log.knows(lastEventId, connection.reader.keys)) this.#seat(connection);
+      else this.#unseated.set(connection, { lastEventId, since });
+    }
+    const behind = [...this.#unseated.keys()];
+    // The broker is not done with what it does as it says that the order is in sight.
+    await Promise.resolve();
+    if (behind.length > 0 && (await this.#catchUp())) this.#seatNow(behind);
+  }
+
+  /** Gives up waiting for what the clients of some streams have heard. */
+  async #seatLate(late: readonly Connection[]): Promise<void> {
+    // A process that was stopped for as long has had no time to hear anything.
+    await this.#catchUp();
+    this.#seatNow(late);
+  }
+
+  #seatNow(connections: readonly Connection[]): void {
+    for (const connection of connections) if (this.#unseated.has(connection)) this.#seat(connection);
   }
 
   join(epoch: string, losses: Losses): void {
@@ -309,6 +409,11 @@ export class Hub implements Replica {
   /** Whether a client's last event id says where it was. */
   knows(lastEventId: string, joining: Joining): boolean {
     return this.log.knows(lastEventId, heldBy(joining));
+  }
+
+  /** Whether what a client is sent is to be compressed. */
+  compresses(request: SseRequest, joining: Joining): boolean {
+    return this.#compression?.suits(request, heldBy(joining)) === true;
   }
 
   /** Whether a client holds a mailbox. */
@@ -416,8 +521,8 @@ export class Hub implements Replica {
     this.#connections.delete(connection);
     this.#unseated.delete(connection);
     this.#pump.forget(connection);
-    for (const key of connection.reader.keys) this.#exit(key, connection);
-    this.#releaseKeys(connection.reader.keys);
+    for (const key of connection.pools) this.#exit(key, connection);
+    this.#releaseKeys(connection.pools, connection.reader.showsKeys);
     const { keys, user, data } = connection;
     this.emit('close', { keys, user, data, reason, openMs: performance.now() - openedAt });
   }
@@ -435,21 +540,28 @@ export class Hub implements Replica {
     if (pool.size === 0) this.#pools.delete(key);
   }
 
-  #holdKeys(keys: readonly string[]): KeySet {
-    const signature = signatureOf(keys);
+  #holdKeys(keys: readonly string[], showsKeys: boolean): KeySet {
+    const signature = signatureOf(keys, showsKeys);
     let set = this.#keySets.get(signature);
     if (set === undefined) {
-      set = { keys, throttled: this.#throttles.of(keys), holders: 0 };
+      set = { keys, throttled: this.#throttles.of(keys), deflate: undefined, holders: 0 };
       this.#keySets.set(signature, set);
     }
     set.holders++;
     return set;
   }
 
-  #releaseKeys(keys: readonly string[]): void {
-    const signature = signatureOf(keys);
+  #releaseKeys(keys: readonly string[], showsKeys: boolean): void {
+    const signature = signatureOf(keys, showsKeys);
     const set = this.#keySets.get(signature);
-    if (set !== undefined && --set.holders === 0) this.#keySets.delete(signature);
+    if (set === undefined || --set.holders > 0) return;
+    this.#keySets.delete(signature);
+    if (set.deflate !== undefined) this.#compression!.release();
+  }
+
+  #deflateOf(set: KeySet): SharedDeflate {
+    set.deflate ??= this.#compression!.share(set.keys);
+    return set.deflate;
   }
 
   #sweep(): void {
@@ -467,10 +579,12 @@ export class Hub implements Replica {
     }
     this.log.expire();
     if (!this.#inSight) return;
+    const late: Connection[] = [];
     for (const [connection, { lastEventId, since }] of this.#unseated) {
-      const isThere = lastEventId !== undefined && this.log.knows(lastEventId, connection.reader.keys);
-      if (isThere || now - since > BEHIND_MS) this.#seat(connection);
+      if (lastEventId === undefined || this.log.knows(lastEventId, connection.reader.keys)) this.#seat(connection);
+      else if (now - since > BEHIND_MS) late.push(connection);
     }
+    if (late.length > 0) void this.#seatLate(late);
   }
 }
 
@@ -479,11 +593,20 @@ function toGrant(keys: readonly string[], user: string | undefined, groups: read
   return { keys, user, groups: groups.length > 0 ? groups : undefined };
 }
 
-function heldBy({ keys, ownKeys = [] }: Joining): string[] {
-  return [ALL, ...ownKeys, ...keys];
+function heldBy({ keys, ownKeys = [], isPrivate = false }: Joining): string[] {
+  return isPrivate ? [ALL, ...ownKeys] : [ALL, ...ownKeys, ...keys];
 }
 
-function signatureOf(keys: readonly string[]): string {
+/** What a private stream begins with. */
+function toOpening(retry: number | undefined, first: EncodedEvent | undefined): Buffer[] {
+  return [
+    ...(retry === undefined ? [] : [toFrame(`retry: ${retry}\n`)]),
+    ...(first === undefined ? [] : [toFrame(first.body, first.id)]),
+  ];
+}
+
+function signatureOf(keys: readonly string[], showsKeys: boolean): string {
+  if (showsKeys) return JSON.stringify({ keys: [...keys].sort() });
   return keys.length === 1 ? keys[0]! : JSON.stringify([...keys].sort());
 }
 

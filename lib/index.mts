@@ -2,6 +2,7 @@
 import type { Context } from 'egg';
 import { sseSchedule as makeSchedule } from './bridge/schedule.js';
 import type { SseConfig } from './options.js';
+import type { RequestSse } from './request_sse.js';
 import type { Sse } from './sse.js';
 
 /**
@@ -11,17 +12,22 @@ import type { Sse } from './sse.js';
  * Throws `SseError` `ERR_SSE_CONFIG` for an option that is wrong, so that the app does not start.
  */
 export const sseSchedule = makeSchedule<Context>;
-export { anonymous, authenticated, group, SseError, user } from './index.js';
+export { anonymous, authenticated, createHub, group, SseError, user } from './index.js';
 export type {
   Authorize,
   AuthorizeContext,
   CloseReason,
   ConfirmedReceipt,
+  First,
   Grant,
   Groups,
+  HubOptions,
+  OpenOptions,
+  PipeOptions,
   PublishOptions,
   Reach,
   Receipt,
+  RequestSse,
   Sse,
   SseBridges,
   SseConfig,
@@ -29,14 +35,19 @@ export type {
   SseEvent,
   SseEvents,
   SseHistory,
+  SseHub,
   SseMessage,
   SseOptions,
   SsePublisher,
   SseRedisBridge,
+  SseRequest,
+  SseResponse,
   SseRoute,
   SseSchedule,
   SseScheduleOptions,
+  SseSource,
   SseStats,
+  SseStream,
   SseTarget,
   SseThrottle,
   SseThrottles,
@@ -52,5 +63,8 @@ declare module 'egg' {
   }
   interface EggAppConfig {
     sse: SseConfig;
+  }
+  interface Context {
+    sse: RequestSse;
   }
 }

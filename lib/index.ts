@@ -1,6 +1,7 @@
 import type { Context } from 'egg';
 import { sseSchedule as makeSchedule } from './bridge/schedule';
 import type { SseConfig } from './options';
+import type { RequestSse } from './request_sse';
 import type { Sse } from './sse';
 
 /**
@@ -12,15 +13,22 @@ import type { Sse } from './sse';
 export const sseSchedule = makeSchedule<Context>;
 export type { SseSchedule, SseScheduleOptions } from './bridge/schedule';
 export type { SseBridges, SsePublisher, SseRedisBridge, SseRoute, SseTarget } from './bridge_options';
+export type { SseCompression } from './compression';
 export type { SseCors } from './cors';
+export { createHub, type HubOptions, type SseHub } from './create_hub';
 export { SseError } from './error';
 export { anonymous, authenticated, group, user } from './target';
 export type { Authorize, AuthorizeContext, Grant, Groups } from './authorizer';
 export type { SseEvent, SseMessage } from './event';
 export type { SseEvents, SseStats } from './hub';
-export type { CloseReason } from './connection';
+export type { CloseReason, SseResponse } from './connection';
+export type { First, OpenOptions } from './open_options';
 export type { SseConfig, SseHistory, SseOptions } from './options';
 export type { Reach } from './reach';
+export type { SseRequest } from './request';
+export type { RequestSse } from './request_sse';
+export type { SseSource } from './source';
+export type { PipeOptions, SseStream } from './stream';
 export type { SseThrottle, SseThrottles } from './throttle';
 export type { ConfirmedReceipt, PublishOptions, Receipt, Sse, Total } from './sse';
 
@@ -39,5 +47,8 @@ declare module 'egg' {
   }
   interface EggAppConfig {
     sse: SseConfig;
+  }
+  interface Context {
+    sse: RequestSse;
   }
 }

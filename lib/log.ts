@@ -108,6 +108,8 @@ export interface Reader {
   floor: { readonly offset: number; readonly cursor: string } | undefined;
   /** Holds back what comes too often; undefined when none of their keys is throttled. */
   throttle: Throttle | undefined;
+  /** Whether each message says for which of their keys it is; readers that differ in that do not share a `keys`. */
+  showsKeys: boolean;
 }
 
 /** Messages that were not kept. */
@@ -456,15 +458,15 @@ export class Log {
 
   /** Seats a reader after its client's last event id; returns the gaps that it must be told of first. */
   seat(reader: Reader, lastEventId: string | undefined): readonly Gap[] {
-    const { keys, position: liveFrom, throttle } = reader;
+    const { keys, position: liveFrom, throttle, showsKeys } = reader;
     if (lastEventId === undefined) {
       // What was published since it came is among what came just now, nobody knows from where on.
       const { reader: opened } = this.open(keys, throttle);
-      Object.assign(reader, opened, { liveFrom });
+      Object.assign(reader, opened, { liveFrom, showsKeys });
       return [{ reason: 'unknown', keys }];
     }
     const { reader: seated, gaps } = this.resume(lastEventId, keys, throttle);
-    Object.assign(reader, seated, { liveFrom });
+    Object.assign(reader, seated, { liveFrom, showsKeys });
     return gaps;
   }
 
@@ -619,6 +621,7 @@ export class Log {
       mail: undefined,
       floor: undefined,
       throttle,
+      showsKeys: false,
     };
   }
 
@@ -632,7 +635,7 @@ export class Log {
     const isShareable = gaps.length === 0 && reader.seated && reader.since === undefined && from >= liveFrom;
     const { floor } = reader;
     if (!more) reader.told = reader.since = reader.mail = reader.floor = undefined;
-    const frames = join(entries.map((entry) => this.#frameOf(entry, floor)));
+    const frames = join(entries.flatMap((entry) => labelled(reader, entry, this.#frameOf(entry, floor))));
     const batch: Batch = { frames, count: entries.length, gaps, resumeAt, more };
     if (isShareable) {
       this.#shared = { keys, from, head: this.#head, maxBytes, to: reader.position, batch };
@@ -661,11 +664,12 @@ export class Log {
     if (isLate) leaving.push(...throttle.release(now, maxBytes));
     leaving.sort((a, b) => a.offset - b.offset);
     const frames = [
-      ...mail.map((entry) => this.#frameOf(entry, floor)),
-      ...leaving.map((entry, i) => this.#frameFor(entry, { leaving, i, throttle, place })),
+      ...mail.flatMap((entry) => labelled(reader, entry, this.#frameOf(entry, floor))),
+      ...leaving.flatMap((entry, i) => labelled(reader, entry, this.#frameFor(entry, { leaving, i, throttle, place }))),
     ];
     const isMoreDue = isLate && throttle.isDue(now);
-    return { frames: join(frames), count: frames.length, gaps, resumeAt, more: more || isMoreDue };
+    const count = mail.length + leaving.length;
+    return { frames: join(frames), count, gaps, resumeAt, more: more || isMoreDue };
   }
 
   /** An entry's frame, with an id that never takes its client back, nor past what is held back from it. */
@@ -804,7 +808,7 @@ export class Log {
       // Without a place in the order it is live only: whoever resumes may have seen it.
       const theirs = next.inOrder ? seated : next.offset > liveFrom;
       if (theirs) {
-        bytes += next.frame.length;
+        bytes += next.frame.length + (reader.showsKeys ? encodeKeys(next, keys).length : 0);
         if (bytes > maxBytes && entries.length > 0) return { entries, more: true };
         entries.push(next);
       }
@@ -1128,6 +1132,16 @@ export function hasTaken(
   message: { readonly offset: number; readonly keys: readonly string[] },
 ): boolean {
   return position >= message.offset && throttle?.hasSent(message) !== false;
+}
+
+/** A frame, after the line that says for which of the reader's keys it is. */
+function labelled({ showsKeys, keys }: Reader, entry: Entry, frame: Buffer): Buffer[] {
+  return showsKeys ? [encodeKeys(entry, keys), frame] : [frame];
+}
+
+/** A field that parsers pass over (HTML standard, 9.2.6); of the keys that its reader does not hold nothing is said. */
+function encodeKeys({ keys }: Entry, held: readonly string[]): Buffer {
+  return Buffer.from(`keys: ${JSON.stringify(keys.filter((key) => held.includes(key)))}\n`);
 }
 
 function join(frames: readonly Buffer[]): Buffer | undefined {

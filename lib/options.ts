@@ -1,6 +1,7 @@
 import type { Groups } from './authorizer';
 import { checkBridges, checkPublisher, type SseBridges, type SsePublisher } from './bridge_options';
 import { check, integer, isObject, MAX_MS, oneOf, wrong, type Check } from './check';
+import { checkCompression, isCompression, type SseCompression } from './compression';
 import { checkCors, isCors, type SseCors } from './cors';
 import { show } from './error';
 import { checkMailbox, type SseMailbox } from './mailbox';
@@ -32,10 +33,12 @@ export interface SseOptions {
   bridges: SseBridges;
   publisher: SsePublisher | false;
   mailbox: SseMailbox | false;
+  compression: SseCompression | false;
 }
 
-/** `config.sse` as an app writes it: `history`, `publisher` and `mailbox` may name some of what they hold. */
-export type SseConfig = Omit<SseOptions, 'history' | 'publisher' | 'mailbox'> & {
+/** `config.sse` as an app writes it: options that are objects may name some of what they hold. */
+export type SseConfig = Omit<SseOptions, 'history' | 'publisher' | 'mailbox' | 'compression'> & {
+  compression: Partial<SseCompression> | boolean;
   history: Partial<SseHistory> | false;
   publisher: Partial<SsePublisher> | false;
   mailbox: Partial<SseMailbox> | false;
@@ -81,6 +84,7 @@ const CHECKS: { [name in keyof SseOptions]: Check } = {
   bridges: (value) => (isObject(value) ? undefined : '{ messenger, redis }'),
   publisher: (value) => (value === false || isObject(value) ? undefined : '{ secret, … } or false'),
   mailbox: (value) => (value === false || isObject(value) ? undefined : '{ keys, age, count, bytes } or false'),
+  compression: isCompression,
 };
 
 const HISTORY_CHECKS: { [name in keyof SseHistory]: Check } = {
@@ -111,19 +115,23 @@ export function checkOptions(config: unknown): SseOptions {
     // Without a key nothing waits.
     known.mailbox = mailbox.keys.length > 0 && mailbox;
   }
+  if (known.compression !== false) {
+    known.compression = checkCompression('config.sse.compression', known.compression);
+  }
   known.headers = mergeHeaders(known.headers);
   if (known.cors !== false) known.cors = checkCors('config.sse.cors', known.cors, known.headers);
   return known;
 }
 
 /** One entry for each name, whatever its case: the last one, which is the app's own. */
-function mergeHeaders(headers: SseOptions['headers']): SseOptions['headers'] {
+export function mergeHeaders(headers: SseOptions['headers']): SseOptions['headers'] {
   const names = new Map<string, [string, string | null]>();
   for (const entry of Object.entries(headers)) names.set(entry[0].toLowerCase(), entry);
   return Object.fromEntries(names.values());
 }
 
-function checkHeaders(value: unknown): string | undefined {
+/** Says what headers of a stream must be, when they are something else. */
+export function checkHeaders(value: unknown): string | undefined {
   if (!isObject(value)) return 'an object of header names and values';
   for (const [name, text] of Object.entries(value)) {
     if (!HEADER_NAME.test(name)) return `an object of header names and values; ${show(name)} is not a header's name`;

@@ -12,6 +12,8 @@ export interface Asked {
   readonly keys: readonly string[];
   /** Where it was: `Last-Event-ID`, or the query `lastEventId` of a client that cannot set the header. */
   readonly lastEventId: string | undefined;
+  /** Whether each message is to say for which of these keys it is: for a client that shares one stream among readers. */
+  readonly showsKeys: boolean;
 }
 
 /** The keys that the plugin makes itself begin so; they never come from a URL. */
@@ -32,7 +34,31 @@ export function readRequest(request: SseRequest, options: Pick<SseOptions, 'maxK
     });
   }
   const query = queryOf(request.url ?? '');
-  return { keys: readKeys(query, options), lastEventId: readLastEventId(request, query) };
+  return {
+    keys: readKeys(query.getAll('connectKey'), options, 'connectKey'),
+    lastEventId: readLastEventId(request, query),
+    showsKeys: query.get('withKeys') === '1',
+  };
+}
+
+/**
+ * Reads what a controller asks for with a request of its own, whatever its method and its `Accept` are. Without keys it
+ * asks for nothing that could be resumed.
+ *
+ * Throws `SseError` `ERR_SSE_KEY` and `ERR_SSE_KEYS`.
+ */
+export function readOpened(
+  request: SseRequest,
+  keys: readonly string[] | undefined,
+  options: Pick<SseOptions, 'maxKeys' | 'maxKeyLength'>,
+): Asked {
+  if (keys === undefined) return { keys: [], lastEventId: undefined, showsKeys: false };
+  const query = queryOf(request.url ?? '');
+  return {
+    keys: readKeys(keys, options, 'key'),
+    lastEventId: readLastEventId(request, query),
+    showsKeys: query.get('withKeys') === '1',
+  };
 }
 
 /** Refuses every method but GET and HEAD (`ERR_SSE_METHOD`, 405). */
@@ -63,27 +89,31 @@ function queryOf(url: string): URLSearchParams {
   return new URLSearchParams(start === -1 ? '' : url.slice(start + 1));
 }
 
-function readKeys(query: URLSearchParams, { maxKeys, maxKeyLength }: Pick<SseOptions, 'maxKeys' | 'maxKeyLength'>) {
+function readKeys(
+  asked: readonly string[],
+  { maxKeys, maxKeyLength }: Pick<SseOptions, 'maxKeys' | 'maxKeyLength'>,
+  what: string,
+): string[] {
   const keys = new Set<string>();
-  for (const key of query.getAll('connectKey')) {
+  for (const key of asked) {
     if (key === '') continue;
     if (key.length > maxKeyLength) {
       throw new SseError(
         'ERR_SSE_KEY',
-        `connectKey is ${show(key)}, ${key.length} characters; it may have ${maxKeyLength}`,
+        `${what} is ${show(key)}, ${key.length} characters; it may have ${maxKeyLength}`,
       );
     }
     if (key.startsWith(RESERVED_KEY_PREFIX)) {
       throw new SseError(
         'ERR_SSE_KEY',
-        `connectKey is ${show(key)}; keys that begin with "${RESERVED_KEY_PREFIX}" are granted by the server, not asked for`,
+        `${what} is ${show(key)}; keys that begin with "${RESERVED_KEY_PREFIX}" are granted by the server, not asked for`,
       );
     }
     keys.add(key);
     if (keys.size > maxKeys) {
       throw new SseError(
         'ERR_SSE_KEYS',
-        `more than ${maxKeys} connectKeys, the last ${show(key)}; a connection may hold ${maxKeys}: open another`,
+        `more than ${maxKeys} ${what}s, the last ${show(key)}; a connection may hold ${maxKeys}: open another`,
       );
     }
   }

@@ -78,10 +78,15 @@ export class Sse {
     this.#hub = new Hub(parts.options, parts.logger);
     this.#broker = parts.broker;
     this.#authorizer = new Authorizer(parts.options, parts.logger);
-    this.endpoint = new Endpoint(this.#hub, parts.options, this.#authorizer, this.#broker);
+    this.endpoint = new Endpoint(this.#hub, parts.options, {
+      authorizer: this.#authorizer,
+      order: this.#broker,
+      logger: parts.logger,
+    });
     this.#hub.onReauthorize((connections) => void this.#reauthorizeAll(connections));
     this.#takes = new Takes((act) => this.#order(act));
     this.#hub.onTake(this.#takes);
+    this.#hub.onCatchUp(() => this.#broker.catchUp());
     this.#isAlone = parts.isAlone;
     this.#contextOf = parts.contextOf ?? (async (request) => request);
     this.#causeOf = parts.causeOf;

@@ -184,6 +184,47 @@ describe('the stream endpoint', () => {
     await eventually(() => sse.count('__proto__') === 0);
   });
 
+  describe('asked withKeys=1', () => {
+    /** The `keys` lines of a stream; parsers pass over them. */
+    const keysOf = ({ text }: Stream): unknown[] =>
+      [...text.matchAll(/^keys: (.*)$/gm)].map(([, keys]) => JSON.parse(keys!) as unknown);
+
+    it('says for which of its keys each message is, and nothing of keys that it does not hold', async () => {
+      const { url, sse } = await start();
+      const shared = await Stream.open(`${url}?connectKey=a&connectKey=b%0A&withKeys=1`);
+      const other = await Stream.open(`${url}?connectKey=b%0A&connectKey=a`);
+      await sse.publish('a', { event: 'x', data: 1 });
+      await sse.publish(['secret', 'b\n', 'a'], 'two');
+      await sse.publishAll('all');
+      await Promise.all([shared.untilMessages(3), other.untilMessages(3)]);
+      assert.deepEqual(keysOf(shared), [['a'], ['b\n', 'a'], ['@all']]);
+      assert.deepEqual(shared.data, ['1', 'two', 'all']);
+      assert.deepEqual(shared.messages, other.messages);
+      assert.doesNotMatch(other.text, /^keys:/m);
+      const back = await Stream.open(`${url}?connectKey=a&withKeys=1`, {
+        headers: { 'last-event-id': shared.messages[0]!.id! },
+      });
+      await back.untilMessages(2);
+      assert.deepEqual(keysOf(back), [['a'], ['@all']]);
+      for (const stream of [shared, other, back]) stream.close();
+      await eventually(() => sse.countAll() === 0);
+    });
+
+    it('says so of throttled messages and of mail', async () => {
+      const { url, sse } = await start({
+        throttle: { price: { interval: 60_000, keep: 'latest' } },
+        mailbox: { keys: ['box'], age: 60_000, count: 10, bytes: 1e6 },
+      });
+      await sse.publish('box', 'mail');
+      const stream = await Stream.open(`${url}?connectKey=price&connectKey=box&withKeys=1`);
+      await sse.publish('price', '1');
+      await stream.untilMessages(2);
+      assert.deepEqual(keysOf(stream), [['box'], ['price']]);
+      assert.deepEqual(stream.data, ['mail', '1']);
+      stream.close();
+    });
+  });
+
   it('survives hostile requests on raw sockets', async () => {
     const { port, sse, url } = await start();
     const hostile = [

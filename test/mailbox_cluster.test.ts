@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { Cluster, type Worker } from './support/cluster';
 import { eventually } from './support/eventually';
+import { leave, publish, read } from './support/mail';
 import { Stream } from './support/stream';
 
 const clusters: Cluster[] = [];
@@ -13,35 +14,6 @@ async function start(): Promise<Cluster> {
   const cluster = await Cluster.start({ workers: 2, config: CONFIG });
   clusters.push(cluster);
   return cluster;
-}
-
-async function publish({ url }: { url: string }, key: string, data: string): Promise<void> {
-  const response = await fetch(`${url}/publish?key=${key}&data=${data}`);
-  assert.equal(response.status, 200);
-}
-
-/** Closes a stream, and resolves when no worker holds it any more: what came until then would have been taken by it. */
-async function leave(stream: Stream, { url }: Worker, key: string): Promise<void> {
-  stream.close();
-  await eventually(async () => {
-    const { clients, complete } = (await (await fetch(`${url}/total?key=${key}`)).json()) as {
-      clients: number;
-      complete: boolean;
-    };
-    return clients === 0 && complete;
-  });
-}
-
-/** What a client gets that opens now, up to a last word. */
-async function read(worker: Worker, key: string): Promise<string[]> {
-  const stream = await Stream.open(`${worker.url}/stream?connectKey=${key}&connectKey=last`);
-  await stream.until(({ events }) => events.length > 0);
-  // It is no mail: a worker that is killed at once has not told of what it wrote a moment ago.
-  await publish(worker, 'last', 'end');
-  await stream.until(({ data }) => data.includes('end'));
-  await leave(stream, worker, key);
-  assert.deepEqual(stream.own('gap'), []);
-  return stream.data.slice(0, -1);
 }
 
 async function killWorkers(cluster: Cluster, workers: readonly Worker[]): Promise<void> {

@@ -2,36 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Cluster, type Worker } from './support/cluster';
 import { eventually } from './support/eventually';
+import { publish, read } from './support/mail';
 import { RedisServer } from './support/redis_server';
-import { Stream } from './support/stream';
-
-async function publish({ url }: { url: string }, key: string, data: string): Promise<void> {
-  const response = await fetch(`${url}/publish?key=${key}&data=${data}`);
-  assert.equal(response.status, 200);
-}
-
-/** Closes a stream, and resolves when no worker holds it any more: what came until then would have been taken by it. */
-async function leave(stream: Stream, { url }: Worker, key: string): Promise<void> {
-  stream.close();
-  await eventually(async () => {
-    const { clients, complete } = (await (await fetch(`${url}/total?key=${key}`)).json()) as {
-      clients: number;
-      complete: boolean;
-    };
-    return clients === 0 && complete;
-  });
-}
-
-/** What a client gets that opens now, up to a last word. */
-async function read(worker: Worker, key: string): Promise<string[]> {
-  const stream = await Stream.open(`${worker.url}/stream?connectKey=${key}&connectKey=last`);
-  await stream.until(({ events }) => events.length > 0);
-  await publish(worker, 'last', 'end');
-  await stream.until(({ data }) => data.includes('end'));
-  await leave(stream, worker, key);
-  assert.deepEqual(stream.own('gap'), []);
-  return stream.data.slice(0, -1);
-}
 
 describe('mail in an app of two hosts with Redis', { timeout: 240_000 }, () => {
   let redis: RedisServer;

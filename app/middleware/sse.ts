@@ -5,11 +5,10 @@ import { handOver } from '../../lib/context';
 /** The stream endpoint: the last of the app's own middlewares, so that sessions and logins are there. */
 export default (options: { path: string }, app: Application) =>
   async function sse(ctx: Context, next: () => Promise<unknown>): Promise<void> {
-    if (ctx.path !== options.path) {
-      await next();
-      return;
-    }
-    takeAnswer(ctx);
-    if (handOver(ctx.req, ctx)) return;
-    await app.sse.endpoint.serve(ctx.req, ctx.res, ctx);
+    const isEndpoint = ctx.path === options.path;
+    if (isEndpoint) takeAnswer(ctx);
+    // The stream of any path may have been opened by its controller, who must not do that again.
+    if (handOver(ctx.req, ctx)) ctx.respond = false;
+    else if (isEndpoint) await app.sse.endpoint.serve(ctx.req, ctx.res, ctx);
+    else await next();
   };

@@ -83,6 +83,7 @@ describe('the package that npm publishes', { timeout }, () => {
     for (const file of [
       'package.json',
       'app.js',
+      'app/extend/context.js',
       'app/middleware/sse.js',
       'app/middleware/sse_door.js',
       'config/config.default.js',
@@ -136,6 +137,17 @@ describe('the package that npm publishes', { timeout }, () => {
     );
 
     for (const app of APPS) describeApp(app);
+
+    for (const file of ['plain.cjs', 'plain.mjs']) {
+      it(`makes a hub for a server of node:http, without loading Egg (${file})`, async () => {
+        const printed = await run(process.execPath, [file], { cwd: home(APPS[0]!.egg), signal });
+        assert.deepEqual(JSON.parse(printed), {
+          words: 'data: one\n\ndata: two\n\n',
+          events: ['sse:hello', 'created', 'sse:bye'],
+          egg: false,
+        });
+      });
+    }
   });
 
   function home(egg: string): string {
@@ -154,7 +166,8 @@ describe('the package that npm publishes', { timeout }, () => {
       [redis]: version,
     };
     await mkdir(home(egg));
-    for (const file of ['start.cjs', 'start.mjs']) await cp(join(apps, file), join(home(egg), file));
+    for (const file of ['start.cjs', 'start.mjs', 'plain.cjs', 'plain.mjs'])
+      await cp(join(apps, file), join(home(egg), file));
     await writeFile(join(home(egg), 'package.json'), JSON.stringify({ name: 'apps', private: true, dependencies }));
     await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline'], { cwd: home(egg), signal });
   }
@@ -244,6 +257,12 @@ describe('the package that npm publishes', { timeout }, () => {
         await (await call('/publish')).text();
         assert.equal((await stream.next())?.event, 'created');
         await stream.close();
+      });
+
+      it('answers with the stream that a controller opens', async () => {
+        const response = await call('/words');
+        assert.equal(response.headers.get('content-type'), 'text/event-stream');
+        assert.equal(await response.text(), 'data: one\n\nevent: two\ndata: 2\n\n');
       });
 
       it("refuses a mistake with the SseError that the app's own import gives", async () => {

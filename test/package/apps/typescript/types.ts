@@ -1,6 +1,6 @@
 // Never run: what TypeScript says about right and wrong use.
 import type { Agent, Application, Context, EggAppConfig, PowerPartial } from 'egg';
-import { sseSchedule, type Receipt, type SseConfig, type SseMessage } from 'egg-sse';
+import { createHub, sseSchedule, type Receipt, type SseConfig, type SseMessage, type SseStream } from 'egg-sse';
 
 export async function accepted(app: Application, agent: Agent, ctx: Context): Promise<void> {
   const message: SseMessage = { event: 'created', data: { id: 7 }, id: 'order-7', retry: 1_000 };
@@ -34,6 +34,23 @@ export async function accepted(app: Application, agent: Agent, ctx: Context): Pr
   const annotated = sseSchedule({ cron: '0 * * * * *', all: true, load: (context: Context) => context.service });
   app.logger.info(bridged, schedule.type, annotated.schedule.cron);
   await task(ctx);
+
+  const stream: SseStream = ctx.sse.open({ keys: ['news'], first: async ({ resumed }) => (resumed ? undefined : 'a') });
+  await stream.send({ event: 'created', data: 1 });
+  await stream.pipe(
+    (async function* () {
+      yield 'text';
+      yield { data: await stream.closed };
+    })(),
+    { end: false },
+  );
+  const hub = createHub({
+    maxClients: 10,
+    history: { count: 5 },
+    authorize: ({ headers }) => ({ user: headers.host }),
+  });
+  hub.on('open', ({ keys }) => app.logger.info(keys.join(), stream.signal.aborted));
+  await hub.stop();
 }
 
 export function refused(app: Application, agent: Agent, ctx: Context): void {
@@ -53,6 +70,13 @@ export function refused(app: Application, agent: Agent, ctx: Context): void {
   app.sse.on('opened', () => {});
   // @ts-expect-error: there is no such method
   app.sse.broadcast('text');
+
+  // @ts-expect-error: there is no such option of a stream
+  ctx.sse.open({ key: 'news' });
+  // @ts-expect-error: a number is no message
+  void ctx.sse.open().send(7);
+  // @ts-expect-error: there is no such option of a hub
+  createHub({ maxClient: 10 });
 
   // @ts-expect-error: a schedule loads something
   sseSchedule({ interval: '5s', key: 'news' });

@@ -5,4 +5,5 @@ export default (app: Application): void => {
   app.router.post('/publish', 'news.create');
   app.router.get('/tell', 'news.tell');
   app.router.get('/mistake', 'news.mistake');
+  app.router.get('/words', 'news.words');
 };

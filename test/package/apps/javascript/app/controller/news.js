@@ -20,4 +20,8 @@ module.exports = class NewsController extends Controller {
       this.ctx.body = { known: error instanceof SseError, code: error.code };
     }
   }
+
+  async words() {
+    await this.ctx.sse.open().pipe(['one', { event: 'two', data: 2 }]);
+  }
 };

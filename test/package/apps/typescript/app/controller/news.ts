@@ -19,4 +19,8 @@ export default class NewsController extends Controller {
       this.ctx.body = { known: error instanceof SseError, code: (error as SseError).code };
     }
   }
+
+  async words(): Promise<void> {
+    await this.ctx.sse.open().pipe(['one', { event: 'two', data: 2 }]);
+  }
 }

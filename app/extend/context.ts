@@ -1,0 +1,9 @@
+import type { Context } from 'egg';
+import { RequestSse } from '../../lib/request_sse';
+
+export default {
+  get sse(): RequestSse {
+    const ctx = this as unknown as Context;
+    return new RequestSse(ctx.app.sse.endpoint, ctx);
+  },
+};
