@@ -1,4 +1,4 @@
-import { Program } from './lines';
+import { Program } from './program';
 
 /** What came at the clients during a run; times in ms. */
 export interface Received {
@@ -65,6 +65,7 @@ export class Clients {
       `open clients=${clients} keys=${keys} stalled=${stalled} head=${Number(head)}${id} path=${path}?connectKey=k`,
     );
     const { open, refused, seconds } = await this.#program.next<{ open: number; refused: number; seconds: number }>(
+      'open',
       120,
     );
     if (open !== clients) throw new Error(`${open} connections of ${clients} are open, ${refused} were refused`);
@@ -78,14 +79,17 @@ export class Clients {
   ): Promise<{ received: Promise<Received> }> {
     const { clients, messages, size } = run;
     this.#program.say(`run messages=${messages} size=${size} timeout=${silence} clients=${clients}`);
-    await this.#program.next(10);
-    return { received: this.#program.next<Received>(300) };
+    await this.#program.next('ready', 30);
+    const received = this.#program.next<Received>('deliveries', 300);
+    // Whoever fails before they await it says why.
+    received.catch(() => undefined);
+    return { received };
   }
 
   /** Closes all connections. */
   async close(): Promise<void> {
     this.#program.say('close');
-    await this.#program.next(10);
+    await this.#program.next('closed', 30);
   }
 
   async stop(): Promise<void> {

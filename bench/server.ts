@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { eventually } from '../test/support/eventually';
 import { freePort } from '../test/support/free_port';
 import { descendantsOf } from '../test/support/processes';
-import { Program } from './lines';
+import { Program } from './program';
 import { cpuOf, memoryOf } from './machine';
 
 /** What can be measured, in the order of the tables. */
@@ -54,6 +54,12 @@ export interface Publishing {
   readonly streams?: number;
 }
 
+// What a run that is cut short has left.
+const folders = new Set<string>();
+process.once('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
 interface Said {
   readonly port: number;
   readonly control: number;
@@ -73,6 +79,7 @@ export class Server {
   private constructor(name: ServerName, workshop: Workshop, options: ServerOptions, port: number) {
     this.name = name;
     this.#dir = mkdtempSync(join(tmpdir(), 'egg-sse-bench-'));
+    folders.add(this.#dir);
     this.progress = join(this.#dir, 'progress');
     this.#isCluster = name === 'ours' || name === 'original';
     const { pin } = workshop;
@@ -94,7 +101,8 @@ export class Server {
   static async start(name: ServerName, workshop: Workshop, options: ServerOptions = {}): Promise<Server> {
     const server = new Server(name, workshop, options, await freePort());
     try {
-      for (let i = 0; i < (options.workers ?? 1); i++) server.#said.push(await server.#program.next<Said>(60));
+      for (let i = 0; i < (options.workers ?? 1); i++)
+        server.#said.push(await server.#program.next<Said>('control', 60));
     } catch (error) {
       const logs = server.#isCluster ? readLog(join(server.#dir, 'logs/common-error.log')) : '';
       await server.stop();
@@ -162,12 +170,13 @@ export class Server {
   /** Kills its worker; resolves when another one serves. */
   async restartWorker(): Promise<void> {
     process.kill(this.pids[0]!, 'SIGKILL');
-    this.#said = [await this.#program.next<Said>(60)];
+    this.#said = [await this.#program.next<Said>('control', 60)];
   }
 
   async stop(): Promise<void> {
     await this.#program.stop();
     rmSync(this.#dir, { recursive: true, force: true, maxRetries: 20 });
+    folders.delete(this.#dir);
   }
 }
 

@@ -94,7 +94,8 @@ exports.control = (port, { pid = process.pid, send, settle, count, more = {} }) 
       response.writeHead(500).end(String(error.stack));
     }
   });
-  server.listen(0, '127.0.0.1', () => {
+  // Workers of a cluster would share what is not exclusive.
+  server.listen({ port: 0, host: '127.0.0.1', exclusive: true }, () => {
     process.stdout.write(`${JSON.stringify({ port, control: server.address().port, pid })}\n`);
   });
 };

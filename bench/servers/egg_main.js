@@ -6,6 +6,8 @@ const { startCluster } = require('egg');
 
 // A cluster does not outlive the benchmark.
 process.stdin.once('end', () => process.kill(process.pid, 'SIGTERM')).resume();
+// Then nobody reads what it prints, and Egg would print that error, too.
+for (const output of [process.stdout, process.stderr]) output.on('error', () => process.exit(1));
 
 startCluster({
   ...JSON.parse(process.env.BENCH_CLUSTER),
