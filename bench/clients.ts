@@ -49,6 +49,8 @@ export interface Opening {
 // A server that falls silent for so long has lost something.
 const SILENCE_S = 15;
 
+const MOST_BUSY = 0.9;
+
 /** The clients: one process with many connections, which checks each of them. */
 export class Clients {
   readonly #program: Program;
@@ -97,11 +99,15 @@ export class Clients {
   }
 }
 
-/** What was not as it must be, and what makes a figure doubtful. */
-export function problemsOf({ lost, late, torn, missing, dropped, busy }: Received): string[] {
-  const wrong = Object.entries({ lost, late, torn, missing, dropped }).filter(([, count]) => count > 0);
-  const problems = wrong.map(([what, count]) => `${count} ${what}`);
+/** What was not as it must be. */
+export function faultsOf({ lost, late, torn, missing, dropped }: Received): string[] {
+  const faults = Object.entries({ lost, late, torn, missing, dropped }).filter(([, count]) => count > 0);
+  return faults.map(([what, count]) => `${count} ${what}`);
+}
+
+/** That, and what makes a figure doubtful. */
+export function problemsOf(received: Received): string[] {
   // Then the clients were measured, not the server.
-  if (busy > 0.9) problems.push(`clients ${Math.round(busy * 100)} % busy`);
-  return problems;
+  const isBusy = received.busy > MOST_BUSY;
+  return [...faultsOf(received), ...(isBusy ? [`clients ${Math.round(received.busy * 100)} % busy`] : [])];
 }

@@ -1,10 +1,10 @@
 // `npm run bench`: see README.md in this folder.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildPlugin, compile, installRivals } from './build';
 import { describeMachine, divide, findNchan, openFiles } from './machine';
-import { toMarkdown } from './report';
+import { toCharts, toMarkdown, toSummary } from './report';
 import type { Results, Sample } from './results';
 import { SERVERS, type ServerName } from './server';
 import { SCENES, type Bench } from './works';
@@ -104,11 +104,27 @@ async function main(): Promise<void> {
     notes,
     samples,
   };
+  console.log(toMarkdown(results));
   const folder = join(__dirname, values.write ? 'results' : '.build');
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'results.json'), `${JSON.stringify(results, undefined, 1)}\n`);
-  console.log(toMarkdown(results));
+  if (values.write) write(results, folder);
   console.error(`${seconds(began)} s; all figures are in ${join(folder, 'results.json')}`);
+}
+
+/** Writes all tables, the charts, and what the README shows of them. */
+function write(results: Results, folder: string): void {
+  writeFileSync(join(folder, 'README.md'), `# Results\n\n${toMarkdown(results)}`);
+  for (const [name, { svg }] of Object.entries(toCharts(results))) writeFileSync(join(folder, `${name}.svg`), svg);
+  const file = join(__dirname, '../README.md');
+  const text = readFileSync(file, 'utf8');
+  const [begin, end] = ['<!-- bench: written by `npm run bench -- --write` -->', '<!-- /bench -->'];
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`README.md has no place for the figures: ${begin} … ${end}`);
+  writeFileSync(
+    file,
+    `${text.slice(0, from + begin.length)}\n\n${toSummary(results, 'bench/results')}\n${text.slice(to)}`,
+  );
 }
 
 function seconds(since: number): string {

@@ -1,4 +1,4 @@
-import { Clients, problemsOf, type Opening, type Received } from './clients';
+import { Clients, faultsOf, problemsOf, type Opening, type Received } from './clients';
 import { Server, type Publishing, type ServerName, type ServerOptions, type Workshop } from './server';
 
 /** What is measured once: figures by name, and what was wrong. */
@@ -98,8 +98,7 @@ export class Session {
     let count = unit * Math.max(1, Math.round(40_000 / ((keys > 0 ? 1 : this.#reading) * unit)));
     for (let runs = 1; ; runs++) {
       const run = await this.run({ ...publishing, count });
-      const isWrong = problemsOf(run.received).some((problem) => !problem.startsWith('clients'));
-      if (isWrong || (runs > 1 && run.cpu > seconds * ENOUGH)) return run;
+      if (faultsOf(run.received).length > 0 || (runs > 1 && run.cpu > seconds * ENOUGH)) return run;
       const factor = Math.min(GROWTH, Math.max(1, seconds / run.cpu));
       count = unit * Math.ceil((count * factor) / unit);
     }
