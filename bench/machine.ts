@@ -70,5 +70,5 @@ export function memoryOf(pid: number): number {
 export function describeMachine(): string {
   const { model } = cpus()[0]!;
   const memory = Math.round(totalmem() / 2 ** 30);
-  return `${availableParallelism()} cores of ${model}, ${memory} GiB, Linux ${release().split('-')[0]}, Node.js ${process.versions.node}`;
+  return `${cpus().length} cores of ${model}, ${memory} GiB, Linux ${release().split('-')[0]}, Node.js ${process.versions.node}`;
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '../test/support/eventually';
@@ -81,6 +81,7 @@ export class Server {
     this.#dir = mkdtempSync(join(tmpdir(), 'egg-sse-bench-'));
     folders.add(this.#dir);
     this.progress = join(this.#dir, 'progress');
+    writeFileSync(this.progress, Buffer.alloc(8));
     this.#isCluster = name === 'ours' || name === 'original';
     const { pin } = workshop;
     const env = {

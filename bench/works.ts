@@ -162,7 +162,7 @@ const stalled: Scene = {
   isRepeated: false,
   async measure(bench, server) {
     const size = 2_000;
-    const count = bench.isQuick ? 3_000 : 6_000;
+    const count = 6_000;
     await withServer(bench, server, {}, async (session) => {
       await session.open({ clients: 100 });
       const free = await session.run({ count: 300, size });
