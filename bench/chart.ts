@@ -7,12 +7,20 @@ export interface Panel {
   readonly show: (value: number) => string;
 }
 
-/** Lines over logarithmic axes. */
+/** Lines over logarithmic axes, or over linear ones from 0. */
 export interface Lines {
   readonly title: string;
   readonly x: string;
-  readonly series: readonly { readonly label: string; readonly points: readonly (readonly [x: number, y: number])[] }[];
+  readonly series: readonly Series[];
   readonly show: (value: number) => string;
+  readonly isLinear?: boolean;
+}
+
+/** A line; `color` is 0 to 3, and 0 stands out. */
+export interface Series {
+  readonly label: string;
+  readonly color: number;
+  readonly points: readonly (readonly [x: number, y: number])[];
 }
 
 const STYLE = `
@@ -86,8 +94,9 @@ export function bars(title: string, panels: readonly Panel[]): string {
 
 const PLOT = { left: 70, right: WIDTH - 110, top: 40, bottom: 290 };
 
-/** Lines with a label at each one's end; the y axis begins at a power of ten, as the x axis does. */
-export function lines({ title, x: xTitle, series, show }: Lines): string {
+/** Lines with a label at each one's end; a logarithmic axis begins at a power of ten. */
+export function lines({ title, x: xTitle, series, show, isLinear = false }: Lines): string {
+  const scale = isLinear ? linear : logarithmic;
   const all = series.flatMap(({ points }) => points);
   const toX = scale(
     all.map(([x]) => x),
@@ -112,27 +121,39 @@ export function lines({ title, x: xTitle, series, show }: Lines): string {
   }
   parts.push(text((PLOT.left + PLOT.right) / 2, PLOT.bottom + 40, xTitle, { anchor: 'middle', kind: 'quiet' }));
   const ends = spread(series.map(({ points }) => toY.place(points.at(-1)![1])));
-  series.forEach(({ label, points }, i) => {
+  series.forEach(({ label, color, points }, i) => {
     const places = points.map(([x, y]) => [round(toX.place(x)), round(toY.place(y))] as const);
     parts.push(
-      `<path class="s${i}" d="M${places.map((place) => place.join(' ')).join('L')}"/>`,
-      ...places.map(([x, y]) => `<circle class="s${i}" cx="${x}" cy="${y}" r="3.5"/>`),
-      text(PLOT.right + 8, ends[i]! + 4, label, { kind: `s${i}` }),
+      `<path class="s${color}" d="M${places.map((place) => place.join(' ')).join('L')}"/>`,
+      ...places.map(([x, y]) => `<circle class="s${color}" cx="${x}" cy="${y}" r="3.5"/>`),
+      text(PLOT.right + 8, ends[i]! + 4, label, { kind: `s${color}` }),
     );
   });
   return svg(PLOT.bottom + 52, title, parts);
 }
 
-function scale(
-  values: readonly number[],
-  from: number,
-  to: number,
-): { place(value: number): number; ticks: readonly number[] } {
+interface Scale {
+  place(value: number): number;
+  readonly ticks: readonly number[];
+}
+
+function logarithmic(values: readonly number[], from: number, to: number): Scale {
   const low = Math.floor(Math.log10(Math.min(...values)));
   const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values))));
   return {
     place: (value) => from + ((Math.log10(value) - low) / (high - low)) * (to - from),
     ticks: Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i)),
+  };
+}
+
+function linear(values: readonly number[], from: number, to: number): Scale {
+  const most = Math.max(...values);
+  const power = 10 ** Math.floor(Math.log10(most));
+  const step = [0.2, 0.5, 1, 2].map((size) => size * power).find((size) => most / size <= 6)!;
+  const count = Math.ceil(most / step);
+  return {
+    place: (value) => from + (value / (count * step)) * (to - from),
+    ticks: Array.from({ length: count + 1 }, (_, i) => i * step),
   };
 }
 

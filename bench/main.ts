@@ -1,5 +1,5 @@
 // `npm run bench`: see README.md in this folder.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildPlugin, compile, installRivals } from './build';
@@ -79,7 +79,8 @@ async function main(): Promise<void> {
       console.error(`${seconds(began)} s  ${work} ${server}: ${shown.join(', ')}${bad}`);
     },
     fail(work, server, error) {
-      remark(`${work} ${server} failed: ${error instanceof Error ? error.message : String(error)}`);
+      const { message, cause } = error instanceof Error ? error : new Error(String(error));
+      remark(`${work} ${server} failed: ${message} ${cause instanceof Error ? cause.message : ''}`);
     },
   };
   for (let round = 0; round < rounds; round++) {
@@ -106,6 +107,7 @@ async function main(): Promise<void> {
   };
   console.log(toMarkdown(results));
   const folder = join(__dirname, values.write ? 'results' : '.build');
+  if (values.write) rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'results.json'), `${JSON.stringify(results, undefined, 1)}\n`);
   if (values.write) write(results, folder);

@@ -1,4 +1,4 @@
-import { bars, lines, type Panel } from './chart';
+import { bars, lines, type Lines, type Panel } from './chart';
 import { medianOf, pointsOf, problemsIn, type Results } from './results';
 import { SERVERS, type ServerName } from './server';
 
@@ -12,6 +12,9 @@ const SHORT: Readonly<Record<ServerName, string>> = {
   'limit-1': 'C, one by one',
   'limit-joined': 'C, joined',
 };
+
+// Of the lines in charts: the same everywhere.
+const COLORS: Readonly<Partial<Record<ServerName, number>>> = { ours: 0, raw: 1, 'better-sse': 2, nchan: 3 };
 
 /** A figure of a work, as a column of a table. */
 interface Column {
@@ -209,10 +212,14 @@ export function toCharts(results: Results): Readonly<Record<string, { readonly a
     });
     return values.length > 0 ? { title, bars: values, show } : undefined;
   };
-  const grow = (name: string, title: string, options: { figure: string; x: string; show: Panel['show'] }): void => {
-    const series = (Object.keys(SERVERS) as ServerName[]).flatMap((server) => {
-      const points = pointsOf(results, name, server, options.figure).filter(([, y]) => y > 0);
-      return points.length > 0 ? { label: SHORT[server], points } : [];
+  const grow = (
+    name: string,
+    title: string,
+    options: Pick<Lines, 'x' | 'show' | 'isLinear'> & { figure: string },
+  ): void => {
+    const series = Object.entries(COLORS).flatMap(([server, color]) => {
+      const points = pointsOf(results, name, server, options.figure);
+      return points.length > 0 ? { label: SHORT[server as ServerName], color, points } : [];
     });
     if (series.length > 0) charts[name] = { alt: title, svg: lines({ ...options, title, series }) };
   };
@@ -241,7 +248,12 @@ export function toCharts(results: Results): Readonly<Record<string, { readonly a
     x: 'keys',
     show: micro,
   });
-  grow('kept', 'Memory of the history', { figure: 'bytes', x: 'kept messages of 200 B', show: MB });
+  grow('kept', 'Memory of the history', {
+    figure: 'bytes',
+    x: 'kept messages of 200 B',
+    show: MB,
+    isLinear: true,
+  });
   return charts;
 }
 

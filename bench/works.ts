@@ -272,6 +272,7 @@ const growingHistory: Scene = {
     const history = { age: 3_600_000, count: 1_000_000, bytes: 2 ** 30 };
     await withServer(bench, server, { sse: { history } }, async (session) => {
       const fresh = await session.server.memory();
+      bench.note('kept', server, { figures: { x: 0, bytes: 0 }, problems: [] });
       for (let i = 0; i < (bench.isQuick ? 3 : 8); i++) {
         await session.server.publish({ count: 25_000, size: 200, per: 0, ahead: Number.POSITIVE_INFINITY });
         await session.server.ask('/mark?key=other');

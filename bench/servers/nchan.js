@@ -87,11 +87,21 @@ async function ready() {
   });
 }
 
-const workerPid = () => Number(execFileSync('ps', ['-o', 'pid=', '--ppid', String(nginx.pid)], { encoding: 'utf8' }));
+/** The master listens before its worker is there. */
+async function workerPid() {
+  for (;;) {
+    try {
+      return Number(execFileSync('ps', ['-o', 'pid=', '--ppid', String(nginx.pid)], { encoding: 'utf8' }));
+    } catch {
+      await wait(20);
+    }
+  }
+}
 
-ready().then(() =>
+async function main() {
+  await ready();
   control(port, {
-    pid: workerPid(),
+    pid: await workerPid(),
     count: () => 0,
     send(key, data) {
       waiting++;
@@ -102,5 +112,7 @@ ready().then(() =>
     async settle() {
       while (waiting >= PIPELINE) await new Promise((resolve) => (onAnswer = resolve));
     },
-  }),
-);
+  });
+}
+
+main();
