@@ -59,10 +59,12 @@ export default class SseAgentBoot implements IBoot {
     localAgents.set(agent.baseDir, this.#local);
     agent.sse = new Sse({
       // It keeps the workers' history when it gives the order, and has no connections of its own to keep one for.
-      options: sequencer === undefined ? { ...options, history: false, mailbox: false } : options,
+      options: sequencer === undefined ? { ...options, history: false, mailbox: false, runs: false } : options,
       broker: distributed ?? sequencer!,
       isAlone: false,
       causeOf: () => AGENT,
+      // It keeps them for the workers; none are produced here.
+      producesRuns: false,
       logger: agent.coreLogger,
     });
     this.#messengerBridge = new MessengerBridge(messenger, agent.sse, agent.coreLogger);

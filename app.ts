@@ -1,5 +1,5 @@
 import { ServerResponse, type IncomingMessage } from 'node:http';
-import type { Application, IBoot } from 'egg';
+import type { Application, Context, IBoot } from 'egg';
 import { HostLease, type ToArbiter, type ToLeases } from './lib/bridge/host_lease';
 import { setLease } from './lib/bridge/schedule';
 import { MessengerBroker } from './lib/broker/messenger';
@@ -49,6 +49,7 @@ export default class SseAppBoot implements IBoot {
       isAlone: localAgent !== undefined || workersOf(app) === 1,
       causeOf: () => currentCause(app) ?? WORKER,
       contextOf: options.early ? earlyContextsOf(app) : contextsOf(app),
+      detach: (work) => void app.runInAnonymousContextScope((ctx) => detached(ctx, work)),
       logger: app.coreLogger,
     });
     this.#lease = new HostLease(openChannel<ToArbiter, ToLeases>(app.messenger, send), {
@@ -91,6 +92,12 @@ function contextsOf(app: Application): (request: SseRequest) => Promise<object> 
 function earlyContextsOf(app: Application): (request: SseRequest) => Promise<object> {
   return async (request) =>
     app.createContext(request as IncomingMessage, new ServerResponse(request as IncomingMessage));
+}
+
+/** Runs work in a context of its own, as a request would: one copy of it runs, anywhere. */
+function detached(ctx: Context, work: () => Promise<void>): Promise<void> {
+  mark(ctx, REQUEST);
+  return work();
 }
 
 /** What caused the code that runs, if a request or a schedule did. */

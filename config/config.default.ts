@@ -143,6 +143,16 @@ const sse: SseOptions = {
     /** Bytes per worker of what waits, over all mailboxes, besides the history. */
     bytes: 32 * 1024 * 1024,
   },
+
+  /** What is kept of runs (`app.sse.run`), for those who open them later or come back. `false`: there are none. */
+  runs: {
+    /** ms a run's messages stay readable: long enough for a lunch break, or for a page that is reloaded after it. */
+    age: 60 * 60_000,
+    /** Messages per run: a piece of text is one. A long answer of a model has some 10,000. */
+    count: 100_000,
+    /** Bytes per worker over all runs, besides the history. A piece of text costs about 600: this is some 100,000. */
+    bytes: 64 * 1024 * 1024,
+  },
 };
 
 export default { sse };

@@ -1,6 +1,7 @@
 import type { Position } from './cursor';
 import type { Losses, Mail } from './log';
 import type { Reach } from './reach';
+import type { RunPart } from './run';
 import type { Ticket } from './seats';
 
 /**
@@ -33,6 +34,8 @@ export interface Draft {
   readonly act?: Act;
   /** What its publisher will ask by who took it, if it will. */
   readonly confirm?: string;
+  /** What part it is of the run that its one key names. */
+  readonly run?: RunPart;
   readonly reach: Reach;
 }
 
@@ -84,6 +87,8 @@ export type Question =
   | { readonly count: string }
   /** How many connections took a message, by its `confirm`; null: it has not arrived. */
   | { readonly took: string }
+  /** Which of some runs, by their keys, it produces. */
+  | { readonly runs: readonly string[] }
   /** How many streams a user has, those that are asked for by earlier tickets included. */
   | { readonly seats: string; readonly ticket: Ticket };
 

@@ -64,6 +64,8 @@ export class Connection {
   lastWriteAt: number;
   /** Whether a ping is due. */
   pingDue = false;
+  /** Whether it belongs to one request, and has nothing of the log but, at most, one run. */
+  readonly isPrivate: boolean;
   /** The keys in whose pools it is. */
   pools: readonly string[] = [];
   /** Whether the log has to wait: something is to go out before. */
@@ -92,6 +94,7 @@ export class Connection {
       now: number;
       endsAt: number;
       stallTimeout: number;
+      isPrivate: boolean;
       feed?: Feed | undefined;
     },
   ) {
@@ -100,6 +103,7 @@ export class Connection {
     this.#owner = owner;
     this.#feed = options.feed;
     this.#stallTimeout = options.stallTimeout;
+    this.isPrivate = options.isPrivate;
     this.asked = options.asked;
     this.reader = options.reader;
     this.lastWriteAt = options.now;
@@ -113,11 +117,6 @@ export class Connection {
   /** Whether it can take more: it is open, and what it was given before is on its way. */
   get writable(): boolean {
     return !this.#ended && !this.#full;
-  }
-
-  /** Whether it belongs to one request, and has nothing of the log. */
-  get isPrivate(): boolean {
-    return this.reader.keys.length === 0;
   }
 
   /** Bytes that wait in this process for the client to read. */

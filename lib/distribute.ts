@@ -22,7 +22,7 @@ export function distribute(
   serves: boolean,
   host: string = hostOf(egg),
 ): RedisBroker | undefined {
-  const { redis, history, mailbox } = options;
+  const { redis, history, mailbox, runs } = options;
   if (redis === false) return undefined;
   const { maxMessages = MAX_MESSAGES } = redis;
   return new RedisBroker(redisOf(egg, redis), {
@@ -31,6 +31,7 @@ export function distribute(
     serves,
     bounds: { count: maxMessages, age: history === false ? READING_MS : history.age },
     mailbox,
+    runAge: runs === false ? 0 : runs.age,
     logger: egg.coreLogger,
   });
 }

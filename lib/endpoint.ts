@@ -3,12 +3,13 @@ import type { Authorizer } from './authorizer';
 import { isOn } from './bridge_options';
 import type { Broker } from './broker';
 import { Cors } from './cors';
-import { SseError } from './error';
+import { SseError, show } from './error';
 import { encodeOwn } from './event';
 import type { Hub, Joined, Joining, SseLogger } from './hub';
 import type { Feed, SseResponse } from './connection';
 import { checkOpenOptions, type OpenOptions } from './open_options';
 import { mergeHeaders, type SseOptions } from './options';
+import { idOf, run as keyOf } from './run';
 import type { Seat } from './seats';
 import { checkMethod, readOpened, readRequest, type Asked, type SseRequest } from './request';
 import { SseStream, streamOf } from './stream';
@@ -31,7 +32,7 @@ const BODY_HEADERS = [
 const NO_ROOM = new Set(['ERR_SSE_SHUTDOWN', 'ERR_SSE_OVERLOAD', 'ERR_SSE_USER_CLIENTS']);
 
 /** What a stream is to be, besides what its client asks for. */
-type Settings = Pick<Joining, 'isPrivate' | 'retry' | 'feed' | 'data'> & Pick<OpenOptions, 'headers'>;
+type Settings = Pick<Joining, 'isPrivate' | 'run' | 'retry' | 'feed' | 'data'> & Pick<OpenOptions, 'headers'>;
 
 /** Answers requests for a stream, from the first byte on. */
 export class Endpoint {
@@ -89,7 +90,8 @@ export class Endpoint {
    * the request is answered already.
    */
   open(request: SseRequest, response: SseResponse, options: OpenOptions = {}, ctx: object = request): SseStream {
-    const { keys, first, retry, headers, data } = checkOpenOptions(options);
+    const { keys, first, retry, headers, data, ...rest } = checkOpenOptions(options);
+    const run = rest.run === undefined ? undefined : keyOf(rest.run);
     if (streamOf(response) !== undefined || response.headersSent) {
       throw new SseError(
         'ERR_SSE_OPEN',
@@ -97,9 +99,16 @@ export class Endpoint {
       );
     }
     const join = async (feed: Feed): Promise<Joined | undefined> => {
-      const settings = { isPrivate: keys === undefined, retry, feed, headers, ...(data !== undefined && { data }) };
+      const settings = {
+        isPrivate: keys === undefined,
+        run,
+        retry,
+        feed,
+        headers,
+        ...(data !== undefined && { data }),
+      };
       try {
-        const asked = readOpened(request, keys, this.#options);
+        const asked = readOpened(request, run === undefined ? keys : [run], this.#options);
         const joined = await this.#join(request, response, { asked, ctx, settings });
         // The client is to know at once that it is in, however long the first message takes.
         // Both kinds can, but @types/node knows of one only.
@@ -132,6 +141,11 @@ export class Endpoint {
     const isBehind = await this.#isBehind(joining);
     // The client may have left meanwhile.
     if (isOver(response)) return undefined;
+    if (joining.run !== undefined && this.#hasAll(joining, joining.run)) {
+      // A browser that has had the end of a response comes back until it is told so.
+      this.#answerNothing(request, response);
+      return undefined;
+    }
     if (request.method === 'HEAD') {
       this.#writeHead(request, response, { headers, compressed });
       response.end();
@@ -152,11 +166,34 @@ export class Endpoint {
 
   /** Whether a client may have heard of more, on another worker, than has arrived here, or have taken its mail there. */
   async #isBehind(joining: Joining): Promise<boolean> {
-    const { lastEventId, isPrivate = false } = joining;
-    if (isPrivate) return false;
+    const { lastEventId, isPrivate = false, run } = joining;
+    if (isPrivate && run === undefined) return false;
+    const { log } = this.#hub;
     const mayBeBehind =
-      lastEventId === undefined ? this.#hub.hasMailbox(joining) : !this.#hub.knows(lastEventId, joining);
+      (run !== undefined && log.runOf(run) === undefined) ||
+      (lastEventId === undefined ? this.#hub.hasMailbox(joining) : !this.#hub.knows(lastEventId, joining));
     return mayBeBehind && !(await this.#order.catchUp()) && lastEventId !== undefined;
+  }
+
+  /** Whether a client has had all of a run. Throws `SseError` when it may not have it, or nobody knows of it. */
+  #hasAll({ keys, lastEventId }: Joining, run: string): boolean {
+    if (!keys.includes(run)) {
+      throw new SseError('ERR_SSE_REFUSED', 'this run is not for this client', { status: 403 });
+    }
+    const { log } = this.#hub;
+    if (log.runOf(run) === undefined) {
+      throw new SseError('ERR_SSE_RUN_UNKNOWN', `there is no run ${show(idOf(run))}, or its lifetime is over`, {
+        status: 404,
+      });
+    }
+    return lastEventId !== undefined && log.hasAllOfRun(lastEventId, run);
+  }
+
+  #answerNothing(request: SseRequest, response: SseResponse): void {
+    forgetBody(response);
+    this.#allowOrigin(request, response);
+    response.writeHead(204);
+    response.end();
   }
 
   /** Answers a request that is not let in. */
@@ -226,15 +263,19 @@ export class Endpoint {
     this.#hub.emit('refuse', { status: 200, code });
   }
 
+  /** Lets a page of another origin read an answer that is no stream. */
+  #allowOrigin(request: SseRequest, response: SseResponse): void {
+    for (const [name, value] of Object.entries(this.#options.headers)) {
+      if (name.toLowerCase() === 'access-control-allow-origin' && value !== null) response.setHeader(name, value);
+    }
+    this.#cors?.apply(request, response);
+  }
+
   #refuse(request: SseRequest, response: SseResponse, { status, code, message, headers }: SseError): void {
     const body = Buffer.from(JSON.stringify({ code, message }));
     forgetBody(response);
-    for (const [name, value] of Object.entries(this.#options.headers)) {
-      // A page of another origin must be able to read why.
-      if (name.toLowerCase() === 'access-control-allow-origin' && value !== null) response.setHeader(name, value);
-    }
+    this.#allowOrigin(request, response);
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-    this.#cors?.apply(request, response);
     response.setHeader('Content-Type', 'application/json; charset=utf-8');
     response.setHeader('Content-Length', body.length);
     response.setHeader('Cache-Control', 'no-store');

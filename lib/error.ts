@@ -22,6 +22,16 @@ export class SseError extends Error {
   }
 }
 
+/** What a client is told of an error: the text of one that is not for clients may hold secrets. */
+export function toTold(error: unknown): { readonly code: string; readonly message: string } {
+  if (error instanceof SseError) return { code: error.code, message: error.message };
+  const { expose, code, message } = (error ?? {}) as Partial<Record<string, unknown>>;
+  if (expose === true && typeof message === 'string') {
+    return { code: typeof code === 'string' ? code : 'ERR_SSE_SOURCE', message };
+  }
+  return { code: 'ERR_SSE_SOURCE', message: 'something failed on the server; this stream ends here' };
+}
+
 /** Shows a rejected value in an error text: short, on one line, whatever it is. */
 export function show(value: unknown): string {
   if (typeof value === 'string') {

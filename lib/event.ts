@@ -68,8 +68,13 @@ export function encode(message: SseMessage): EncodedEvent {
 /** Encodes one of the plugin's own events (`sse:*`). */
 export function encodeOwn(name: string, data: object, options: { retry?: number; id?: string } = {}): Buffer {
   const retry = options.retry === undefined ? '' : `retry: ${options.retry}\n`;
-  const event = `event: ${OWN_EVENT_PREFIX}${name}\n`;
-  return toFrame(`${retry}${event}data: ${JSON.stringify(data)}\n`, options.id);
+  return toFrame(retry + ownEvent(name, data).body, options.id);
+}
+
+/** One of the plugin's own events that has its place in the order. */
+export function ownEvent(name: string, data: object): EncodedEvent {
+  const event = `${OWN_EVENT_PREFIX}${name}`;
+  return { body: `event: ${event}\ndata: ${JSON.stringify(data)}\n`, event };
 }
 
 /** A comment frame: keeps proxies from closing a quiet stream. */

@@ -14,6 +14,7 @@ import { mailboxesOf } from './mailbox';
 import type { SseOptions } from './options';
 import { Pump } from './pump';
 import type { SseRequest } from './request';
+import { isRunKey } from './run';
 import { Seats } from './seats';
 import type { Takes } from './takes';
 import { ALL, user } from './target';
@@ -46,6 +47,19 @@ export interface SseStats {
   /** Messages that are kept for mailboxes only, after the history has let go of them. */
   readonly mailMessages: number;
   readonly mailBytes: number;
+  /** Messages that are kept for runs only. */
+  readonly runMessages: number;
+  readonly runBytes: number;
+}
+
+/** Who is to know of the runs that are read and end here. */
+export interface RunListener {
+  /** Which of some runs this process produces. */
+  producedOf(keys: readonly string[]): string[];
+  /** A run is over. */
+  onEnd(key: string): void;
+  /** It is time to see whether the runs that are read here are alive; `soon`: someone has just come. */
+  onWatch(soon: boolean): void;
 }
 
 /** Where the plugin says what an operator should know. */
@@ -65,8 +79,10 @@ export interface Joining extends Partial<Omit<Admission, 'keys'>> {
   readonly showsKeys?: boolean;
   /** Whether what it is sent is compressed; its head says so. Left out: no. */
   readonly compressed?: boolean;
-  /** Whether it is to have nothing of the log: it is counted, and ended as others are. */
+  /** Whether it is to have nothing of the log but `run`: it is counted, and ended as others are. */
   readonly isPrivate?: boolean;
+  /** The key of a run that it ends with. */
+  readonly run?: string | undefined;
   /** Whether its client may have heard more than this process has. */
   readonly isBehind?: boolean;
   /** ms after which it may come back; left out: as configured. */
@@ -130,6 +146,9 @@ export class Hub implements Replica {
   #inSight = false;
   #onReauthorize: (connections: ReadonlySet<Connection>) => void = () => undefined;
   #takes: Pick<Takes, 'take' | 'tell'> | undefined;
+  #runListener: RunListener | undefined;
+  /** The runs that someone reads. */
+  readonly #readRuns = new Set<string>();
   #catchUp: () => Promise<boolean> = async () => true;
   #sweeper: NodeJS.Timeout | undefined;
   #draining = false;
@@ -148,6 +167,7 @@ export class Hub implements Replica {
             onTake: (key, cursor) => this.#takes?.take(key, cursor),
             onTell: (key, cursor) => this.#takes?.tell(key, cursor),
           },
+      options.runs === false ? undefined : options.runs,
     );
     this.#throttles = new ThrottleRules(options.throttle);
     if (options.compression !== false) this.#compression = new Compression(options.compression);
@@ -185,6 +205,20 @@ export class Hub implements Replica {
     this.#takes = takes;
   }
 
+  /** Takes who produces runs. */
+  onRuns(listener: RunListener): void {
+    this.#runListener = listener;
+  }
+
+  /** The runs that someone reads here and that have not ended, though nothing has come of them for so many ms. */
+  silentRuns(ms: number): string[] {
+    const now = performance.now();
+    return [...this.#readRuns].filter((key) => {
+      const newest = this.log.runOf(key)?.newest;
+      return newest !== undefined && newest.run!.is !== 'end' && now - newest.appendedAt >= ms;
+    });
+  }
+
   /** Takes who knows when this process has all that was ordered before. */
   onCatchUp(catchUp: () => Promise<boolean>): void {
     this.#catchUp = catchUp;
@@ -194,15 +228,20 @@ export class Hub implements Replica {
   regrant(connection: Connection, admission: Admission): void {
     if (!this.#connections.has(connection)) return;
     const { isPrivate, pools: before } = connection;
-    const { keys, user, groups } = admission;
+    const { user, groups } = admission;
     const { showsKeys } = connection.reader;
-    const set = this.#holdKeys(heldBy({ ...admission, isPrivate }), showsKeys);
+    const keys = isPrivate ? connection.reader.keys : admission.keys;
+    if (!keys.every((key) => admission.keys.includes(key))) {
+      connection.close('refused', { text: 'this run is not for this client any more' });
+      return;
+    }
+    const set = this.#holdKeys(heldBy({ ...admission, keys }), showsKeys);
     const { keys: held, throttled } = set;
     for (const key of before) if (!held.includes(key)) this.#exit(key, connection);
     for (const key of held) this.#enter(key, connection);
     connection.pools = held;
     this.#releaseKeys(before, showsKeys);
-    connection.grant(isPrivate ? { ...admission, keys: NO_KEYS } : admission);
+    connection.grant({ ...admission, keys });
     if (isPrivate) return;
     this.log.rekey(connection.reader, held, throttled);
     if (connection.compressed) connection.compress(this.#deflateOf(set));
@@ -247,15 +286,16 @@ export class Hub implements Replica {
   open(response: SseResponse, joining: Joining): Joined {
     const { isPrivate = false, isBehind = false, showsKeys = false, compressed = false } = joining;
     const { expiresAt = Number.POSITIVE_INFINITY, asked = joining.keys, lastEventId, user, data, feed } = joining;
-    const keys = isPrivate ? NO_KEYS : joining.keys;
+    const { run } = joining;
+    const keysOfPrivate = run === undefined ? NO_KEYS : [run];
+    const keys = isPrivate ? keysOfPrivate : joining.keys;
     const now = performance.now();
-    const set = this.#holdKeys(heldBy(joining), showsKeys);
+    const set = this.#holdKeys(heldBy({ ...joining, keys }), showsKeys);
     const { keys: held, throttled } = set;
-    const throttle = throttled === undefined ? undefined : new Throttle(throttled);
-    const { reader, gaps } = isPrivate
-      ? { reader: this.log.readFromHead(NO_KEYS), gaps: [] }
-      : this.#readerOf(held, { lastEventId, isBehind, throttle });
+    const throttle = throttled === undefined || isPrivate ? undefined : new Throttle(throttled);
+    const { reader, gaps } = this.#readerOf(isPrivate ? keys : held, { lastEventId, isBehind, throttle });
     reader.showsKeys = showsKeys;
+    reader.isOfRun = run !== undefined;
     const { maxAge, stallTimeout } = this.#options;
     const connection = new Connection(response, this.#owner, {
       asked,
@@ -263,6 +303,7 @@ export class Hub implements Replica {
       now,
       endsAt: now + maxAge * (0.8 + 0.2 * Math.random()),
       stallTimeout,
+      isPrivate,
       feed,
     });
     connection.pools = held;
@@ -273,6 +314,7 @@ export class Hub implements Replica {
     for (const key of held) this.#enter(key, connection);
     if (!reader.seated) this.#unseated.set(connection, { lastEventId, since: now });
     this.emit('open', { keys, user, data, resumed: lastEventId !== undefined });
+    if (held.some(isRunKey)) this.#runListener?.onWatch(true);
     return {
       connection,
       resumed: lastEventId !== undefined && reader.seated && gaps.length === 0,
@@ -282,7 +324,9 @@ export class Hub implements Replica {
 
   #greet(connection: Connection, joining: Joining, gaps: readonly Gap[], first: EncodedEvent | undefined): void {
     const { reader, isPrivate } = connection;
-    const frames = isPrivate ? toOpening(joining.retry, first) : this.#toWelcome(connection, joining, gaps, first);
+    const frames = isPrivate
+      ? toOpening(joining.retry, gaps, first)
+      : this.#toWelcome(connection, joining, gaps, first);
     connection.isHeld = false;
     if (frames.length > 0) connection.write(Buffer.concat(frames), performance.now());
     for (const gap of gaps) this.emit('gap', gap);
@@ -315,6 +359,7 @@ export class Hub implements Replica {
   ): { reader: Reader; gaps: readonly Gap[] } {
     const { log } = this;
     const { lastEventId, isBehind, throttle } = from;
+    if (held.length === 0) return { reader: log.readFromHead(held), gaps: [] };
     const isKnown = lastEventId === undefined ? log.place !== undefined : log.knows(lastEventId, held);
     if (!isKnown && (isBehind || !this.#inSight)) return { reader: log.readUnseated(held, throttle), gaps: [] };
     if (lastEventId === undefined) return log.open(held, throttle);
@@ -403,6 +448,7 @@ export class Hub implements Replica {
   async answer(question: Question): Promise<unknown> {
     if ('took' in question) return this.#confirmations.count(question.took);
     if ('seats' in question) return this.seats.answer(question.seats, question.ticket);
+    if ('runs' in question) return this.#runListener?.producedOf(question.runs) ?? [];
     return this.count(question.count);
   }
 
@@ -424,7 +470,7 @@ export class Hub implements Replica {
 
   /** Appends a message to the log, for the pump to write. Never throws. */
   deliver(message: Message): void {
-    const { keys, id, event, nonce, act, confirm, position, age } = message;
+    const { keys, id, event, nonce, act, confirm, run, position, age } = message;
     if (act?.do === 'take') {
       // Whoever has missed it is told what waits.
       if (position !== undefined) this.log.begin(position);
@@ -440,15 +486,16 @@ export class Hub implements Replica {
       return;
     }
     const ownId = id ?? cursorOf(message);
-    const frame = toFrame(message.body, ownId);
-    this.log.append({ keys, frame, id, event, nonce, position, age });
+    const frame = run?.is === 'start' ? NO_FRAME : toFrame(message.body, ownId);
+    if (!this.log.append({ keys, frame, id, event, nonce, run, position, age })) return;
+    if (run?.is === 'end') this.#runListener?.onEnd(keys[0]!);
     if (confirm !== undefined) this.#confirmations.arrive(confirm, { offset: this.log.head, keys });
     for (const key of keys) {
       const pool = this.#pools.get(key);
       if (pool !== undefined) this.#pump.wakeAll(pool);
     }
     this.#pump.mark();
-    if (this.#events.listenerCount('deliver') > 0)
+    if (run?.is !== 'start' && this.#events.listenerCount('deliver') > 0)
       this.emit('deliver', { keys, event, id: ownId, bytes: frame.length });
   }
 
@@ -473,7 +520,7 @@ export class Hub implements Replica {
   get stats(): SseStats {
     let unsentBytes = 0;
     for (const connection of this.#connections.keys()) unsentBytes += connection.unsentBytes;
-    const { messages, bytes, heldMessages, heldBytes } = this.log.size;
+    const { messages, bytes, heldMessages, heldBytes, runMessages, runBytes } = this.log.size;
     return {
       connections: this.#connections.size,
       pools: this.#pools.size,
@@ -482,6 +529,8 @@ export class Hub implements Replica {
       historyBytes: bytes,
       mailMessages: heldMessages,
       mailBytes: heldBytes,
+      runMessages,
+      runBytes,
     };
   }
 
@@ -529,15 +578,21 @@ export class Hub implements Replica {
 
   #enter(key: string, connection: Connection): void {
     const pool = this.#pools.get(key);
-    if (pool === undefined) this.#pools.set(key, new Set([connection]));
-    else pool.add(connection);
+    if (pool !== undefined) {
+      pool.add(connection);
+      return;
+    }
+    this.#pools.set(key, new Set([connection]));
+    if (isRunKey(key)) this.#readRuns.add(key);
   }
 
   #exit(key: string, connection: Connection): void {
     const pool = this.#pools.get(key);
     if (pool === undefined) return;
     pool.delete(connection);
-    if (pool.size === 0) this.#pools.delete(key);
+    if (pool.size > 0) return;
+    this.#pools.delete(key);
+    this.#readRuns.delete(key);
   }
 
   #holdKeys(keys: readonly string[], showsKeys: boolean): KeySet {
@@ -579,6 +634,7 @@ export class Hub implements Replica {
     }
     this.log.expire();
     if (!this.#inSight) return;
+    this.#runListener?.onWatch(false);
     const late: Connection[] = [];
     for (const [connection, { lastEventId, since }] of this.#unseated) {
       if (lastEventId === undefined || this.log.knows(lastEventId, connection.reader.keys)) this.#seat(connection);
@@ -593,14 +649,15 @@ function toGrant(keys: readonly string[], user: string | undefined, groups: read
   return { keys, user, groups: groups.length > 0 ? groups : undefined };
 }
 
-function heldBy({ keys, ownKeys = [], isPrivate = false }: Joining): string[] {
-  return isPrivate ? [ALL, ...ownKeys] : [ALL, ...ownKeys, ...keys];
+function heldBy({ keys, ownKeys = [] }: Joining): string[] {
+  return [ALL, ...ownKeys, ...keys];
 }
 
 /** What a private stream begins with. */
-function toOpening(retry: number | undefined, first: EncodedEvent | undefined): Buffer[] {
+function toOpening(retry: number | undefined, gaps: readonly Gap[], first: EncodedEvent | undefined): Buffer[] {
   return [
     ...(retry === undefined ? [] : [toFrame(`retry: ${retry}\n`)]),
+    ...toFrames(gaps, undefined),
     ...(first === undefined ? [] : [toFrame(first.body, first.id)]),
   ];
 }
@@ -611,12 +668,14 @@ function signatureOf(keys: readonly string[], showsKeys: boolean): string {
 }
 
 function toMessage(entry: Entry, epoch: string, mailbox: SseOptions['mailbox']): Message {
-  const { keys, frame, id, event, nonce, act, seq, appendedAt } = entry;
+  const { keys, frame, id, event, nonce, act, run, seq, appendedAt } = entry;
   const position = { epoch, seq };
   if (act !== undefined) return { keys, body: '', nonce, act, position };
-  const message = { keys, body: bodyOf(frame, id ?? toCursor(position)), id, event, nonce, position };
-  if (mailbox === false || (entry.waits ?? entry.heldFor) === undefined) return message;
+  const body = run?.is === 'start' ? '' : bodyOf(frame, id ?? toCursor(position));
+  const message = { keys, body, id, event, nonce, position, ...(run !== undefined && { run }) };
+  if ((entry.waits ?? entry.heldFor) === undefined) return message;
   const age = Math.round(performance.now() - appendedAt);
+  if (run !== undefined || mailbox === false) return { ...message, age };
   // Its other keys have lost it.
   return { ...message, keys: entry.heldFor === undefined ? keys : mailboxesOf(mailbox, keys), age };
 }

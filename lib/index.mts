@@ -12,7 +12,7 @@ import type { Sse } from './sse.js';
  * Throws `SseError` `ERR_SSE_CONFIG` for an option that is wrong, so that the app does not start.
  */
 export const sseSchedule = makeSchedule<Context>;
-export { anonymous, authenticated, createHub, group, SseError, user } from './index.js';
+export { anonymous, authenticated, createHub, group, run, SseError, user } from './index.js';
 export type {
   Authorize,
   AuthorizeContext,
@@ -28,6 +28,7 @@ export type {
   Reach,
   Receipt,
   RequestSse,
+  RunReceipt,
   Sse,
   SseBridges,
   SseConfig,
@@ -38,11 +39,13 @@ export type {
   SseHub,
   SseMessage,
   SseOptions,
+  SseProducer,
   SsePublisher,
   SseRedisBridge,
   SseRequest,
   SseResponse,
   SseRoute,
+  SseRuns,
   SseSchedule,
   SseScheduleOptions,
   SseSource,

@@ -1,9 +1,12 @@
 import type { Act } from './broker';
 import { Chain, type Link } from './chain';
 import { parseCursor, parseMailCursor, toCursor, toMailCursor, type Position } from './cursor';
+import { joinPieces } from './delta';
 import { bodyOf, toFrame } from './event';
+import { Keep, type KeepBounds } from './keep';
 import { mailboxesOf, type SseMailbox } from './mailbox';
-import { furthest, isAfter, Tail, type Loss, type LossReason } from './tail';
+import { isRunKey, RUN_END, type RunPart } from './run';
+import { furthest, isAfter, Tail, type Loss, type LossReason, type RunState } from './tail';
 import { Throttle, type ThrottledKeys } from './throttle';
 
 /** A message in the log: its frame, encoded once, and where it stands. */
@@ -20,6 +23,8 @@ export interface Entry extends Link<Entry> {
   readonly nonce: string | undefined;
   /** What was to be done, instead of a message. */
   readonly act: Act | undefined;
+  /** What part of a run it is. */
+  readonly run: RunPart | undefined;
   /** Its epoch, as a number that grows with each epoch this log has seen. */
   readonly term: number;
   /** Its place in the order or, without one, that of the newest message before it. */
@@ -30,9 +35,9 @@ export interface Entry extends Link<Entry> {
   readonly appendedAt: number;
   /** In how many tails it stands. */
   holders: number;
-  /** The mailboxes in which it waits for someone to take it; undefined when there are none. */
+  /** The mailboxes in which it waits for someone to take it, or the run that keeps it; undefined when there are none. */
   waits: Set<string> | undefined;
-  /** Why it has left the history, of one that is kept for mailboxes only. */
+  /** Why it has left the history, of one that is kept for mailboxes or a run only. */
   heldFor: LossReason | undefined;
   /** ms of the clock when the last mailbox was done with it, of one that had left the history. */
   doneAt: number;
@@ -46,6 +51,7 @@ export interface Append {
   readonly event?: string | undefined;
   readonly nonce?: string | undefined;
   readonly act?: Act | undefined;
+  readonly run?: RunPart | undefined;
   readonly position?: Position | undefined;
   /** ms since it was published; left out: now. */
   readonly age?: number | undefined;
@@ -110,6 +116,8 @@ export interface Reader {
   throttle: Throttle | undefined;
   /** Whether each message says for which of their keys it is; readers that differ in that do not share a `keys`. */
   showsKeys: boolean;
+  /** Whether they read one run alone, up to its end, which goes without saying; nobody else shares their `keys`. */
+  isOfRun: boolean;
 }
 
 /** Messages that were not kept. */
@@ -128,6 +136,8 @@ export interface Batch {
   readonly resumeAt: string | undefined;
   /** Whether more is there than fitted. */
   readonly more: boolean;
+  /** Whether the run that the reader reads alone ends with it. */
+  readonly isEnd: boolean;
 }
 
 /** The bounds of a log: ms, messages per key, bytes in all. */
@@ -147,7 +157,7 @@ interface ClientPlace {
   readonly entry?: Entry;
 }
 
-const NOTHING: Batch = { frames: undefined, count: 0, gaps: [], resumeAt: undefined, more: false };
+const NOTHING: Batch = { frames: undefined, count: 0, gaps: [], resumeAt: undefined, more: false, isEnd: false };
 
 // What an entry, its place in a tail and a tail cost besides the frame, measured (bench/history.ts).
 const ENTRY_BYTES = 500;
@@ -188,15 +198,12 @@ export class Log {
   readonly #history = new Chain<Entry>();
   #bytes = 0;
   readonly #post: Post | undefined;
-  /** What has left the history and is kept for mailboxes. */
-  readonly #held = new Chain<Entry>();
-  #heldBytes = 0;
-  /** What waits in a mailbox, oldest first, of the history or held. */
-  readonly #waiting = new Set<Entry>();
+  /** What is kept for mailboxes, and for runs; undefined when there are none. */
+  readonly #mail: Keep | undefined;
+  readonly #runs: Keep | undefined;
+  readonly #keeps: readonly Keep[];
   /** What is held, though no mailbox waits for it any more, as long as someone who lost it on the way may come back. */
   readonly #done = new Set<Entry>();
-  /** Mailboxes with more than `count` messages waiting. */
-  readonly #fullBoxes = new Set<Tail>();
   /** By mailbox, the newest message that was lost before anyone took it. */
   readonly #lostMail = new Map<string, { readonly term: number; readonly seq: number; readonly reason: LossReason }>();
   /** The last joined batch: readers at the same place with the same keys share its buffer. */
@@ -206,10 +213,13 @@ export class Log {
   /** The last frame that got another id than its own: readers at the same place share its buffer. */
   #renamed: { readonly entry: Entry; readonly id: string; readonly frame: Buffer } | undefined;
 
-  constructor(bounds: LogBounds, now: () => number = () => performance.now(), post?: Post) {
+  constructor(bounds: LogBounds, now: () => number = () => performance.now(), post?: Post, runs?: KeepBounds) {
     this.#bounds = bounds;
     this.#now = now;
     this.#post = post;
+    this.#mail = post && new Keep(post.mailbox);
+    this.#runs = runs && new Keep(runs);
+    this.#keeps = [this.#mail, this.#runs].filter((keep) => keep !== undefined);
   }
 
   /** The offset of the newest entry. */
@@ -217,15 +227,25 @@ export class Log {
     return this.#head;
   }
 
-  /** What is kept: messages of the history and the bytes they are counted as, the same of held mail, and keys. */
-  get size(): { messages: number; bytes: number; heldMessages: number; heldBytes: number; keys: number } {
+  /** What is kept: messages of the history and the bytes they are counted as, the same of held mail and runs, and keys. */
+  get size(): Record<
+    'messages' | 'bytes' | 'heldMessages' | 'heldBytes' | 'runMessages' | 'runBytes' | 'keys',
+    number
+  > {
     return {
       messages: this.#history.length,
       bytes: this.#bytes,
-      heldMessages: this.#held.length,
-      heldBytes: this.#heldBytes,
+      heldMessages: this.#mail?.held.length ?? 0,
+      heldBytes: this.#mail?.heldBytes ?? 0,
+      runMessages: this.#runs?.held.length ?? 0,
+      runBytes: this.#runs?.heldBytes ?? 0,
       keys: this.#tails.size,
     };
+  }
+
+  /** How far the newest run of a key has come, as long as something of it is kept. */
+  runOf(key: string): RunState | undefined {
+    return this.#tails.get(key)?.run;
   }
 
   /** The newest place in the order; `undefined` before there is an order. */
@@ -250,9 +270,11 @@ export class Log {
     else known.seq = position.seq;
   }
 
-  append({ keys, frame, id, event, nonce, act, position, age = 0 }: Append): void {
+  /** Takes the next message. Of what its run has no place for, as after the run's end, it takes the place alone. */
+  append({ keys, frame, id, event, nonce, act, run, position, age = 0 }: Append): boolean {
     if (position !== undefined) this.begin(position);
-    const mailboxes = position === undefined ? [] : this.#mailboxesOf(keys);
+    if (run !== undefined && !this.#belongs(run, keys[0]!)) return false;
+    const keptFor = position === undefined ? [] : run === undefined ? this.#mailboxesOf(keys) : this.#runsOf(keys);
     const entry: Entry = {
       offset: ++this.#head,
       keys,
@@ -261,12 +283,13 @@ export class Log {
       event,
       nonce,
       act,
+      run,
       term: this.#term,
       seq: this.#seq,
       inOrder: position !== undefined,
       appendedAt: this.#now() - age,
       holders: keys.length,
-      waits: mailboxes.length > 0 ? new Set(mailboxes) : undefined,
+      waits: this.#waitsOf(keptFor, run),
       heldFor: undefined,
       doneAt: 0,
       older: undefined,
@@ -274,16 +297,37 @@ export class Log {
     };
     this.#history.push(entry);
     this.#bytes += cost(entry);
-    if (entry.waits !== undefined) this.#waiting.add(entry);
+    const keep = this.#keepOf(entry);
+    if (entry.waits !== undefined) keep!.waiting.add(entry);
     for (const key of keys) {
       const tail = this.#tailFor(key);
       tail.push(entry);
       this.#weigh(tail);
+      if (run?.is === 'start') tail.run = { start: entry, newest: entry };
+      else if (run !== undefined) (tail.run ??= { start: undefined, newest: entry }).newest = entry;
       if (tail.length > this.#limitOf(tail)) this.#longTails.add(tail);
-      if (entry.waits?.has(key) === true && ++tail.waiting > this.#post!.mailbox.count) this.#fullBoxes.add(tail);
+      if (entry.waits?.has(key) === true && ++tail.waiting > keep!.bounds.count) keep!.full.add(tail);
     }
     if (id !== undefined) this.#rememberId(id, entry);
     while (this.#bytes > this.#bounds.bytes && this.#history.oldest !== entry) this.#dropOldest('evicted');
+    return true;
+  }
+
+  /** Of a run there are many with the same key, and they share what says so. */
+  #waitsOf(keptFor: readonly string[], run: RunPart | undefined): Set<string> | undefined {
+    if (keptFor.length === 0) return undefined;
+    const others = run === undefined ? undefined : this.runOf(keptFor[0]!)?.newest.waits;
+    return others ?? new Set(keptFor);
+  }
+
+  /** Whether a part of a run is to be taken: the first start that is ordered, then all up to the first end. */
+  #belongs({ is, since = '' }: RunPart, key: string): boolean {
+    const state = this.runOf(key);
+    if (state === undefined) return true;
+    if (is !== 'start') return state.newest.run!.is !== 'end';
+    // Whoever starts it knew of the last one and that it is over.
+    const known = this.#placeNamed(since) ?? { term: 0, seq: 0 };
+    return !isAfter(state.start ?? state.newest, known);
   }
 
   /** Says that every reader who keeps up has everything through this offset; lets go of what is over the bounds. */
@@ -295,11 +339,11 @@ export class Log {
       while (tail.length > limit && tail.oldest!.offset <= through) this.#trim(tail);
       if (tail.length <= limit) this.#longTails.delete(tail);
     }
-    for (const tail of this.#fullBoxes) this.#emptyOver(tail, through);
+    for (const keep of this.#keeps) for (const tail of keep.full) this.#emptyOver(tail, keep, through);
     this.expire();
   }
 
-  /** Lets go of what is older than `age`, and of mail that has waited for too long. */
+  /** Lets go of what is older than `age`, of mail that has waited for too long, and of runs whose lifetime is over. */
   expire(): void {
     const now = this.#now();
     const horizon = now - this.#bounds.age;
@@ -312,11 +356,11 @@ export class Log {
       if (entry.doneAt >= horizon) break;
       this.#forget(entry, entry.heldFor!);
     }
-    if (this.#post === undefined) return;
-    const lapsed = now - this.#post.mailbox.age;
-    for (const entry of this.#waiting) {
-      if (entry.appendedAt >= lapsed || entry.offset > this.#settled) break;
-      for (const key of entry.waits!) this.#lapse(entry, key, 'expired');
+    for (const { waiting, bounds } of this.#keeps) {
+      for (const entry of waiting) {
+        if (entry.appendedAt >= now - bounds.age || entry.offset > this.#settled) break;
+        for (const key of entry.waits!) this.#lapse(entry, key, 'expired');
+      }
     }
   }
 
@@ -326,8 +370,9 @@ export class Log {
   }
 
   /**
-   * A reader of the mail that waits for its keys, then of what comes from now on; with the gaps that it must be told of
-   * first: of mail that was lost before anyone took it. Such a gap is told once.
+   * A reader of the mail that waits for its keys and of its runs from their start, then of what comes from now on; with
+   * the gaps that it must be told of first: of mail that was lost before anyone took it, which is told once, and of runs
+   * that are not whole.
    */
   open(keys: readonly string[], throttle?: Throttle): { reader: Reader; gaps: readonly Gap[] } {
     const reader = this.readFromHead(keys, throttle);
@@ -338,8 +383,35 @@ export class Log {
       note(gaps, lost.reason, key);
       this.#tell(key, lost);
     }
-    this.#addMail(reader, keys);
+    for (const key of this.#runsOf(keys)) {
+      const reason = this.#lossOfRun(key, keys);
+      if (reason !== undefined) note(gaps, reason, key);
+    }
+    this.#addKept(reader, keys);
     return { reader, gaps: toGaps(gaps) };
+  }
+
+  /** Whether an entry has a place in the order. */
+  isAt(entry: Entry, { epoch, seq }: Position): boolean {
+    return this.#terms.get(epoch)?.term === entry.term && entry.seq === seq;
+  }
+
+  /** Whether a client of a run that is over has all that it could hear of it. */
+  hasAllOfRun(lastEventId: string, key: string): boolean {
+    if (this.runOf(key)?.newest.run!.is !== 'end' || !this.knows(lastEventId, [key])) return false;
+    const { reader, gaps } = this.resume(lastEventId, [key]);
+    const { frames, more } = this.#readAnew({ ...reader, isOfRun: true }, 1);
+    return gaps.length === 0 && frames === undefined && !more;
+  }
+
+  /** Why a run is not whole; undefined when it is, or when there never was one. */
+  #lossOfRun(key: string, keys: readonly string[]): LossReason | undefined {
+    const tail = this.#tails.get(key);
+    if (tail === undefined) return undefined;
+    const loss = this.#newestLoss(key, keys, () => true);
+    if (tail.run === undefined) return loss?.reason;
+    if (tail.run.start === undefined || tail.firstOfRun !== tail.run.start) return loss?.reason ?? 'evicted';
+    return loss !== undefined && isAfter(loss, tail.run.start) ? loss.reason : undefined;
   }
 
   /** Hears that a message was taken from a mailbox, here or elsewhere. */
@@ -363,7 +435,7 @@ export class Log {
   /** What waits in the mailboxes, of the present epoch. */
   get mail(): Mail {
     const waiting = new Map<string, number[]>();
-    for (const { term, seq, waits } of this.#waiting) {
+    for (const { term, seq, waits } of this.#mail?.waiting ?? []) {
       if (term !== this.#term) continue;
       for (const key of waits!) {
         const seqs = waiting.get(key);
@@ -390,7 +462,7 @@ export class Log {
     const isTold = (place: { term: number; seq: number }): boolean =>
       place.term === term && place.seq >= first && place.seq <= last;
     const places = new Map(waiting.map(({ key, seqs }) => [key, new Set(seqs)]));
-    for (const entry of this.#waiting) {
+    for (const entry of this.#mail?.waiting ?? []) {
       if (!isTold(entry)) continue;
       for (const key of entry.waits!) if (places.get(key)?.has(entry.seq) !== true) this.#unwait(entry, key);
     }
@@ -428,7 +500,7 @@ export class Log {
       } else {
         const isHeld = throttle?.throttles(key) === true && place.entry === undefined;
         const seen = isHeld && place.heldFrom !== undefined ? { term, seq: place.heldFrom - 1 } : place;
-        const after = (tail?.isMailbox === true && mailPlace) || seen;
+        const after = (tail?.keep !== undefined && mailPlace) || seen;
         const loss = this.#newestLoss(key, keys, (lost, inOrder) => inOrder && isAfter(lost, after));
         if (loss !== undefined && !this.#isMadeUpFor(key, loss, throttle)) note(gaps, loss.reason, key);
       }
@@ -458,19 +530,19 @@ export class Log {
 
   /** Seats a reader after its client's last event id; returns the gaps that it must be told of first. */
   seat(reader: Reader, lastEventId: string | undefined): readonly Gap[] {
-    const { keys, position: liveFrom, throttle, showsKeys } = reader;
+    const { keys, position: liveFrom, throttle, showsKeys, isOfRun } = reader;
     if (lastEventId === undefined) {
       // What was published since it came is among what came just now, nobody knows from where on.
       const { reader: opened } = this.open(keys, throttle);
-      Object.assign(reader, opened, { liveFrom, showsKeys });
+      Object.assign(reader, opened, { liveFrom, showsKeys, isOfRun });
       return [{ reason: 'unknown', keys }];
     }
     const { reader: seated, gaps } = this.resume(lastEventId, keys, throttle);
-    Object.assign(reader, seated, { liveFrom, showsKeys });
+    Object.assign(reader, seated, { liveFrom, showsKeys, isOfRun });
     return gaps;
   }
 
-  /** Gives a reader other keys: those that are new to it, from now on, with the mail that waits for them. */
+  /** Gives a reader other keys: those that are new to it, from now on, with the mail that waits for them and their runs. */
   rekey(reader: Reader, keys: readonly string[], throttled?: ThrottledKeys): void {
     const since = new Map(reader.since);
     const starts = new Map(reader.starts);
@@ -490,13 +562,14 @@ export class Log {
     }
     reader.starts = starts.size > 0 ? starts : undefined;
     reader.since = since.size > 0 ? since : undefined;
-    if (reader.seated) this.#addMail(reader, added);
+    if (reader.seated) this.#addKept(reader, added);
   }
 
   /** What is kept of the present epoch after a place in it, oldest first. */
   *since(seq: number): Generator<Entry> {
-    for (const chain of [this.#held, this.#history]) {
-      for (const entry of chain) if (entry.inOrder && entry.term === this.#term && entry.seq > seq) yield entry;
+    const held = this.#keeps.flatMap((keep) => [...keep.held]).sort((a, b) => a.offset - b.offset);
+    for (const entries of [held, this.#history]) {
+      for (const entry of entries) if (entry.inOrder && entry.term === this.#term && entry.seq > seq) yield entry;
     }
   }
 
@@ -622,6 +695,7 @@ export class Log {
       floor: undefined,
       throttle,
       showsKeys: false,
+      isOfRun: false,
     };
   }
 
@@ -635,8 +709,9 @@ export class Log {
     const isShareable = gaps.length === 0 && reader.seated && reader.since === undefined && from >= liveFrom;
     const { floor } = reader;
     if (!more) reader.told = reader.since = reader.mail = reader.floor = undefined;
-    const frames = join(entries.flatMap((entry) => labelled(reader, entry, this.#frameOf(entry, floor))));
-    const batch: Batch = { frames, count: entries.length, gaps, resumeAt, more };
+    const frames = framesOf(reader, entries, (entry) => this.#frameOf(entry, floor));
+    const isEnd = reader.isOfRun && entries.some(({ run }) => run?.is === 'end');
+    const batch: Batch = { frames, count: entries.length, gaps, resumeAt, more, isEnd };
     if (isShareable) {
       this.#shared = { keys, from, head: this.#head, maxBytes, to: reader.position, batch };
     }
@@ -663,13 +738,14 @@ export class Log {
     const isLate = throttle.isHolding && reader.floor === undefined && (!more || reader.position >= liveFrom);
     if (isLate) leaving.push(...throttle.release(now, maxBytes));
     leaving.sort((a, b) => a.offset - b.offset);
-    const frames = [
-      ...mail.flatMap((entry) => labelled(reader, entry, this.#frameOf(entry, floor))),
-      ...leaving.flatMap((entry, i) => labelled(reader, entry, this.#frameFor(entry, { leaving, i, throttle, place }))),
-    ];
+    const frames = framesOf(reader, [...mail, ...leaving], (entry, i) =>
+      i < mail.length
+        ? this.#frameOf(entry, floor)
+        : this.#frameFor(entry, { leaving, i: i - mail.length, throttle, place }),
+    );
     const isMoreDue = isLate && throttle.isDue(now);
     const count = mail.length + leaving.length;
-    return { frames: join(frames), count, gaps, resumeAt, more: more || isMoreDue };
+    return { frames, count, gaps, resumeAt, more: more || isMoreDue, isEnd: false };
   }
 
   /** An entry's frame, with an id that never takes its client back, nor past what is held back from it. */
@@ -816,7 +892,8 @@ export class Log {
         if (source.tail.at(source.index) !== next) continue;
         source.index++;
         this.#passOver(source, reader);
-        if (theirs && source.tail.isMailbox) this.#takeHere(next, source.tail.key);
+        if (theirs && source.tail.keep === this.#mail && this.#mail !== undefined)
+          this.#takeHere(next, source.tail.key);
       }
     }
   }
@@ -843,30 +920,35 @@ export class Log {
     return toFrame(bodyOf(frame, cursor), toMailCursor(floor.cursor, cursor));
   }
 
-  /** Gives a reader the mail that waits for some of its keys. */
-  #addMail(reader: Reader, keys: readonly string[]): void {
+  /** Gives a reader the mail that waits for some of its keys, and those of them that are runs from their start. */
+  #addKept(reader: Reader, keys: readonly string[]): void {
     const boxes = this.#mailboxesOf(keys).filter((key) => (this.#tails.get(key)?.waiting ?? 0) > 0);
-    if (boxes.length === 0) return;
+    const runs = this.#runsOf(keys).filter((key) => this.#tails.has(key));
+    if (boxes.length + runs.length === 0) return;
     reader.mail = new Map(reader.mail);
     reader.told = new Map(reader.told);
-    for (const key of boxes) {
-      reader.mail.set(key, this.#head);
-      // It was not owed what others took before.
+    for (const key of boxes) reader.mail.set(key, this.#head);
+    for (const key of [...boxes, ...runs]) {
+      // It was not owed what others took before, and has been told of what its runs have lost.
       const lost = this.#newestLoss(key, reader.keys, () => true);
       if (lost !== undefined) reader.told.set(key, lost.offset);
     }
-    this.#moveBack(reader, this.cursorAt(reader)!, (tail) =>
-      boxes.includes(tail.key) ? tail.firstWaiting : undefined,
-    );
+    const cursor = this.cursorAt(reader);
+    // Without an order there is nothing to give.
+    if (cursor === undefined) return;
+    this.#moveBack(reader, cursor, (tail) => {
+      if (boxes.includes(tail.key)) return tail.firstWaiting;
+      return runs.includes(tail.key) ? tail.firstOfRun : undefined;
+    });
   }
 
-  /** Moves a reader back to the mail of each mailbox, but with no other key; `cursor` says where it is with those. */
+  /** Moves a reader back to what is kept of some keys, but with no other key; `cursor` says where it is with those. */
   #moveBack(reader: Reader, cursor: string, firstOf: (tail: Tail) => Entry | undefined): void {
     const since = new Map<string, number>();
     let { position } = reader;
     for (const key of reader.keys) {
       const tail = this.#tails.get(key);
-      const first = tail?.isMailbox === true ? firstOf(tail) : undefined;
+      const first = tail?.keep === undefined ? undefined : firstOf(tail);
       const known = Math.max(reader.position, reader.since?.get(key) ?? 0);
       const from = first === undefined ? known : Math.min(known, first.offset - 1);
       since.set(key, from);
@@ -913,35 +995,41 @@ export class Log {
   }
 
   #unwait(entry: Entry, key: string): boolean {
-    if (entry.waits?.delete(key) !== true) return false;
+    const { waits } = entry;
+    if (waits?.has(key) !== true) return false;
     const tail = this.#tails.get(key)!;
     tail.waiting--;
-    if (entry.waits.size > 0) return true;
+    if (entry.run === undefined) waits.delete(key);
+    if (entry.run === undefined && waits.size > 0) return true;
     entry.waits = undefined;
-    this.#waiting.delete(entry);
+    this.#keepOf(entry)!.waiting.delete(entry);
     if (entry.heldFor === undefined) return true;
     entry.doneAt = this.#now();
     this.#done.add(entry);
     return true;
   }
 
-  /** Gives up waiting for someone to take a message from a mailbox. */
+  /** Gives up waiting for someone to take a message from a mailbox, or keeping it for a run. */
   #lapse(entry: Entry, key: string, reason: LossReason): void {
     if (!this.#unwait(entry, key)) return;
-    this.#rememberLostMail(key, { term: entry.term, seq: entry.seq, reason });
+    this.#rememberUntaken(entry, key, reason);
     if (entry.heldFor !== undefined && entry.waits === undefined) this.#forget(entry, reason);
   }
 
-  /** Lets go of the oldest mail of a mailbox that has too much. */
-  #emptyOver(tail: Tail, through: number): void {
-    const { count } = this.#post!.mailbox;
-    for (let i = 0; tail.waiting > count;) {
+  /** Lets go of the oldest messages of a mailbox or a run that has too many. */
+  #emptyOver(tail: Tail, { bounds, full }: Keep, through: number): void {
+    for (let i = 0; tail.waiting > bounds.count;) {
       const entry = tail.at(i);
       if (entry === undefined || entry.offset > through) return;
       this.#lapse(entry, tail.key, 'evicted');
       if (tail.at(i) === entry) i++;
     }
-    this.#fullBoxes.delete(tail);
+    full.delete(tail);
+  }
+
+  #rememberUntaken({ run, term, seq }: Entry, key: string, reason: LossReason): void {
+    // All who read a run are told, whatever others were.
+    if (run === undefined) this.#rememberLostMail(key, { term, seq, reason });
   }
 
   #rememberLostMail(key: string, lost: { term: number; seq: number; reason: LossReason }): void {
@@ -958,9 +1046,24 @@ export class Log {
     return this.#post === undefined ? [] : mailboxesOf(this.#post.mailbox, keys);
   }
 
-  /** How many entries a tail may have: of a mailbox, what waits is bounded by itself. */
-  #limitOf(tail: Tail): number {
-    return this.#bounds.count + (tail.isMailbox ? this.#post!.mailbox.count : 0);
+  /** The ones of some keys that are of runs. */
+  #runsOf(keys: readonly string[]): string[] {
+    return this.#runs === undefined ? [] : keys.filter(isRunKey);
+  }
+
+  /** What keeps an entry. */
+  #keepOf({ run }: Entry): Keep | undefined {
+    return run === undefined ? this.#mail : this.#runs;
+  }
+
+  /** The ones of an entry's keys that it is kept for when it leaves the history. */
+  #keptKeysOf({ run, keys }: Entry): readonly string[] {
+    return run === undefined ? this.#mailboxesOf(keys) : this.#runsOf(keys);
+  }
+
+  /** How many entries a tail may have: of a mailbox or a run, what waits is bounded by itself. */
+  #limitOf({ keep }: Tail): number {
+    return this.#bounds.count + (keep?.bounds.count ?? 0);
   }
 
   #placeNamed(cursor: string): { term: number; seq: number } | undefined {
@@ -995,7 +1098,8 @@ export class Log {
   }
 
   #newTail(key: string): Tail {
-    return new Tail(key, this.#mailboxesOf([key]).length > 0);
+    if (isRunKey(key)) return new Tail(key, this.#runs);
+    return new Tail(key, this.#mailboxesOf([key]).length > 0 ? this.#mail : undefined);
   }
 
   /** Counts a tail among the bytes of the history as long as something of it is kept. */
@@ -1029,7 +1133,7 @@ export class Log {
     if (entries.length === 0) this.#ids.delete(name);
   }
 
-  /** Lets go of the oldest entry of the history; mailboxes keep what waits in them. */
+  /** Lets go of the oldest entry of the history; mailboxes keep what waits in them, and runs what is theirs. */
   #dropOldest(reason: LossReason): void {
     const entry = this.#history.oldest!;
     if (entry.waits === undefined) this.#forget(entry, reason);
@@ -1041,7 +1145,7 @@ export class Log {
     const oldest = tail.oldest!;
     if (oldest.waits?.has(tail.key) === true) {
       this.#unwait(oldest, tail.key);
-      this.#rememberLostMail(tail.key, { term: oldest.term, seq: oldest.seq, reason: 'evicted' });
+      this.#rememberUntaken(oldest, tail.key, 'evicted');
     }
     if (oldest.heldFor !== undefined) tail.held--;
     this.#lostThrough = Math.max(this.#lostThrough, oldest.offset);
@@ -1049,19 +1153,20 @@ export class Log {
     if (--entry.holders === 0) this.#forget(entry, 'evicted');
   }
 
-  /** Keeps an entry that leaves the history for the mailboxes in which it waits. */
+  /** Keeps an entry that leaves the history for the mailboxes in which it waits, or for its run. */
   #hold(entry: Entry, reason: LossReason): void {
+    const keep = this.#keepOf(entry)!;
     this.#history.remove(entry);
     this.#bytes -= cost(entry);
     entry.heldFor = reason;
-    this.#held.push(entry);
-    this.#heldBytes += this.#heldCost(entry);
+    keep.held.push(entry);
+    keep.heldBytes += this.#heldCost(entry);
     this.#lostThrough = Math.max(this.#lostThrough, entry.offset);
     this.#shared = undefined;
     for (const key of entry.keys) {
       const tail = this.#tails.get(key);
       if (tail === undefined) continue;
-      if (tail.isMailbox) {
+      if (tail.keep === keep) {
         if (!tail.strays.has(entry)) tail.held++;
       } else {
         if (tail.remove(entry)) entry.holders--;
@@ -1070,14 +1175,15 @@ export class Log {
       this.#weigh(tail);
       if (tail.isEmpty) this.#rememberEmpty(tail);
     }
-    while (this.#heldBytes > this.#post!.mailbox.bytes) this.#forget(this.#held.oldest!, 'evicted');
+    while (keep.heldBytes > keep.bounds.bytes) this.#forget(keep.held.oldest!, 'evicted');
   }
 
   #forget(entry: Entry, reason: LossReason): void {
     const isHeld = entry.heldFor !== undefined;
+    const keep = this.#keepOf(entry);
     if (isHeld) {
-      this.#held.remove(entry);
-      this.#heldBytes -= this.#heldCost(entry);
+      keep!.held.remove(entry);
+      keep!.heldBytes -= this.#heldCost(entry);
       this.#done.delete(entry);
     } else {
       this.#history.remove(entry);
@@ -1086,29 +1192,33 @@ export class Log {
     if (entry.id !== undefined) this.#forgetId(entry.id, entry);
     this.#lostThrough = Math.max(this.#lostThrough, entry.offset);
     this.#shared = undefined;
-    this.#waiting.delete(entry);
+    keep?.waiting.delete(entry);
     // Its other keys lost it when it left the history.
-    for (const key of isHeld ? this.#mailboxesOf(entry.keys) : entry.keys) {
+    for (const key of isHeld ? this.#keptKeysOf(entry) : entry.keys) {
       const tail = this.#tails.get(key);
       if (tail === undefined) continue;
-      if (entry.waits?.delete(key) === true) {
+      if (entry.waits?.has(key) === true) {
         tail.waiting--;
-        this.#rememberLostMail(key, { term: entry.term, seq: entry.seq, reason });
+        this.#rememberUntaken(entry, key, reason);
       }
       if (tail.remove(entry) && isHeld) tail.held--;
       tail.lose(entry, reason);
       this.#weigh(tail);
       if (tail.isEmpty) this.#rememberEmpty(tail);
     }
+    entry.waits = undefined;
   }
 
   #heldCost(entry: Entry): number {
-    return this.#mailboxesOf(entry.keys).reduce((sum, key) => sum + TAIL_BYTES + key.length, cost(entry));
+    // A run has one tail, and its start stands for it.
+    const keys = entry.run === undefined || entry.run.is === 'start' ? this.#keptKeysOf(entry) : [];
+    return keys.reduce((sum, key) => sum + TAIL_BYTES + key.length, cost(entry));
   }
 
   #rememberEmpty(tail: Tail): void {
     this.#longTails.delete(tail);
-    this.#fullBoxes.delete(tail);
+    tail.keep?.full.delete(tail);
+    tail.run = undefined;
     this.#emptyTails.add(tail);
     if (this.#emptyTails.size <= MAX_EMPTY_TAILS) return;
     const [first] = this.#emptyTails;
@@ -1134,18 +1244,47 @@ export function hasTaken(
   return position >= message.offset && throttle?.hasSent(message) !== false;
 }
 
-/** A frame, after the line that says for which of the reader's keys it is. */
-function labelled({ showsKeys, keys }: Reader, entry: Entry, frame: Buffer): Buffer[] {
-  return showsKeys ? [encodeKeys(entry, keys), frame] : [frame];
+/**
+ * What entries are on the wire: their frames, each after the line that says for which of the reader's keys it is.
+ * Neighbouring pieces of a run are joined.
+ */
+function framesOf(
+  { showsKeys, keys, isOfRun }: Reader,
+  entries: readonly Entry[],
+  frameOf: (entry: Entry, i: number) => Buffer,
+): Buffer | undefined {
+  const frames: Buffer[] = [];
+  const add = (entry: Entry, frame: Buffer): void => {
+    if (showsKeys) frames.push(encodeKeys(entry, keys));
+    frames.push(frame);
+  };
+  for (let i = 0; i < entries.length; i++) {
+    const entry = entries[i]!;
+    if (isPieceOf(entry, entries[i + 1])) {
+      const first = i;
+      const pieces = [entry.frame];
+      while (isPieceOf(entry, entries[i + 1])) pieces.push(entries[++i]!.frame);
+      for (const frame of joinPieces(pieces, (at) => frameOf(entries[first + at]!, first + at))) add(entry, frame);
+    } else if (entry.run?.is !== 'start' && !(isOfRun && isGoodEnd(entry))) {
+      // The start of a run is nothing to hear.
+      add(entry, frameOf(entry, i));
+    }
+  }
+  return frames.length > 1 ? Buffer.concat(frames) : frames[0];
+}
+
+function isGoodEnd({ run, event }: Entry): boolean {
+  return run?.is === 'end' && event === RUN_END;
+}
+
+/** Whether two entries are pieces of one text. */
+function isPieceOf(a: Entry, b: Entry | undefined): boolean {
+  return a.run?.is === 'text' && b?.run?.is === 'text' && a.keys[0] === b.keys[0];
 }
 
 /** A field that parsers pass over (HTML standard, 9.2.6); of the keys that its reader does not hold nothing is said. */
 function encodeKeys({ keys }: Entry, held: readonly string[]): Buffer {
   return Buffer.from(`keys: ${JSON.stringify(keys.filter((key) => held.includes(key)))}\n`);
-}
-
-function join(frames: readonly Buffer[]): Buffer | undefined {
-  return frames.length > 1 ? Buffer.concat(frames) : frames[0];
 }
 
 function cost(entry: Entry): number {

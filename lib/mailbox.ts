@@ -1,5 +1,6 @@
 import { check, integer } from './check';
 import { covers } from './pattern';
+import { isRunKey } from './run';
 import { ALL, anonymous, authenticated } from './target';
 
 /** `config.sse.mailbox`: whose messages wait until someone takes them, and the bounds of what waits. */
@@ -30,9 +31,9 @@ export function checkMailbox(path: string, given: object): SseMailbox {
   }) as unknown as SseMailbox;
 }
 
-/** The ones of some keys that are mailboxes. */
+/** The ones of some keys that are mailboxes. A run's is none, whatever the patterns: many read it. */
 export function mailboxesOf({ keys: patterns }: Pick<SseMailbox, 'keys'>, keys: readonly string[]): string[] {
-  return keys.filter((key) => !SHARED.has(key) && patterns.some((pattern) => covers(pattern, key)));
+  return keys.filter((key) => !SHARED.has(key) && !isRunKey(key) && patterns.some((pattern) => covers(pattern, key)));
 }
 
 function isPattern(value: unknown): boolean {

@@ -11,6 +11,11 @@ export interface OpenOptions {
    */
   readonly keys?: readonly string[] | undefined;
   /**
+   * The id of a run that it gets, from the start or from where its client was, and nothing else; it ends with the run.
+   * Not with `keys`.
+   */
+  readonly run?: string | number | undefined;
+  /**
    * What goes out first, before anything that was published: a message, or a function that loads it. It is called once
    * the stream has its place in the order, so that nothing that is published meanwhile is lost; `resumed` says that the
    * client was here before and has missed nothing that it will not get now. Nothing goes out first when it returns
@@ -34,6 +39,7 @@ const CHECKS: { [name in keyof OpenOptions]-?: Check } = {
       ? undefined
       : 'an array of non-empty strings',
   ),
+  run: () => undefined,
   first: () => undefined,
   headers: optional(checkHeaders),
   retry: optional(integer(0, MAX_MS, 'ms')),
@@ -49,6 +55,8 @@ export function checkOpenOptions(options: unknown): OpenOptions {
       : 'left out: there is no such option';
     if (expected !== undefined) throw wrong(name, value, expected);
   }
+  const { keys, run } = options as OpenOptions;
+  if (keys !== undefined && run !== undefined) throw wrong('keys', keys, 'left out: the stream of a run has no others');
   return options;
 }
 

@@ -34,14 +34,16 @@ export interface SseOptions {
   publisher: SsePublisher | false;
   mailbox: SseMailbox | false;
   compression: SseCompression | false;
+  runs: SseRuns | false;
 }
 
 /** `config.sse` as an app writes it: options that are objects may name some of what they hold. */
-export type SseConfig = Omit<SseOptions, 'history' | 'publisher' | 'mailbox' | 'compression'> & {
+export type SseConfig = Omit<SseOptions, 'history' | 'publisher' | 'mailbox' | 'compression' | 'runs'> & {
   compression: Partial<SseCompression> | boolean;
   history: Partial<SseHistory> | false;
   publisher: Partial<SsePublisher> | false;
   mailbox: Partial<SseMailbox> | false;
+  runs: Partial<SseRuns> | false;
 };
 
 /** The three bounds of what is kept; whichever is reached first lets go of the oldest message. */
@@ -49,6 +51,16 @@ export interface SseHistory {
   /** ms */
   age: number;
   /** messages per key */
+  count: number;
+  /** bytes per worker */
+  bytes: number;
+}
+
+/** The bounds of what is kept of runs. */
+export interface SseRuns {
+  /** ms */
+  age: number;
+  /** messages per run */
   count: number;
   /** bytes per worker */
   bytes: number;
@@ -85,11 +97,18 @@ const CHECKS: { [name in keyof SseOptions]: Check } = {
   publisher: (value) => (value === false || isObject(value) ? undefined : '{ secret, … } or false'),
   mailbox: (value) => (value === false || isObject(value) ? undefined : '{ keys, age, count, bytes } or false'),
   compression: isCompression,
+  runs: (value) => (value === false || isObject(value) ? undefined : '{ age, count, bytes } or false'),
 };
 
 const HISTORY_CHECKS: { [name in keyof SseHistory]: Check } = {
   age: integer(1, MAX_MS, 'ms'),
   count: integer(1, 2 ** 31, 'messages per key'),
+  bytes: integer(1, Number.MAX_SAFE_INTEGER, 'bytes per worker'),
+};
+
+const RUNS_CHECKS: { [name in keyof SseRuns]: Check } = {
+  age: integer(1, 1e12, 'ms'),
+  count: integer(1, 2 ** 31, 'messages per run'),
   bytes: integer(1, Number.MAX_SAFE_INTEGER, 'bytes per worker'),
 };
 
@@ -118,6 +137,7 @@ export function checkOptions(config: unknown): SseOptions {
   if (known.compression !== false) {
     known.compression = checkCompression('config.sse.compression', known.compression);
   }
+  if (known.runs !== false) known.runs = check('config.sse.runs', known.runs, RUNS_CHECKS) as unknown as SseRuns;
   known.headers = mergeHeaders(known.headers);
   if (known.cors !== false) known.cors = checkCors('config.sse.cors', known.cors, known.headers);
   return known;

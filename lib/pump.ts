@@ -144,17 +144,18 @@ export class Pump {
 
   #visit(connection: Connection, now: number): void {
     if (!connection.writable) return;
-    if (connection.isHeld || connection.isPrivate) {
+    if (connection.isHeld || connection.reader.keys.length === 0) {
       if (connection.pingDue) connection.ping(now);
       return;
     }
-    const { frames, gaps, resumeAt, more } = this.#log.read(connection.reader, this.#maxBatchBytes);
+    const { frames, gaps, resumeAt, more, isEnd } = this.#log.read(connection.reader, this.#maxBatchBytes);
     for (const frame of toFrames(gaps, resumeAt)) connection.write(frame, now);
     for (const gap of gaps) this.#onGap(gap);
     // Nobody else is throttled at the same moments.
     const isNewest = !more && connection.reader.throttle === undefined;
     if (frames !== undefined) connection.writeShared(frames, now, isNewest);
     else if (connection.pingDue) connection.ping(now);
+    if (isEnd) connection.end('closed');
     if (more && connection.writable) this.wake(connection);
     const { throttle } = connection.reader;
     if (throttle === undefined) return;

@@ -8,9 +8,11 @@ import { SseError, show } from './error';
 import { encode, type SseMessage } from './event';
 import { Hub, type SseEvents, type SseLogger, type SseStats } from './hub';
 import type { SseOptions } from './options';
+import type { SseProducer } from './production';
 import { Publication } from './publication';
 import { REACHES, reachOf, type Cause, type Reach } from './reach';
 import type { SseRequest } from './request';
+import { Runs, type Detach, type RunReceipt } from './runs';
 import { Takes } from './takes';
 import { ALL } from './target';
 
@@ -59,6 +61,7 @@ export class Sse {
   readonly #authorizer: Authorizer;
   readonly #broker: Broker;
   readonly #takes: Takes;
+  readonly #runs: Runs;
   readonly #causeOf: () => Cause;
   readonly #logger: SseLogger;
   readonly #isAlone: boolean;
@@ -74,6 +77,10 @@ export class Sse {
     isAlone: boolean;
     /** The context of an open stream's request, for the authorizer. Left out: the request. */
     contextOf?: (request: SseRequest) => Promise<object>;
+    /** What runs go on in when the request that started them is over. Left out: no context. */
+    detach?: Detach;
+    /** Whether runs may be started here. Left out: if there are any. */
+    producesRuns?: boolean;
   }) {
     this.#hub = new Hub(parts.options, parts.logger);
     this.#broker = parts.broker;
@@ -86,6 +93,14 @@ export class Sse {
     this.#hub.onReauthorize((connections) => void this.#reauthorizeAll(connections));
     this.#takes = new Takes((act) => this.#order(act));
     this.#hub.onTake(this.#takes);
+    this.#runs = new Runs({
+      hub: this.#hub,
+      broker: this.#broker,
+      logger: parts.logger,
+      isOn: parts.options.runs !== false && parts.producesRuns !== false,
+      detach: parts.detach,
+    });
+    this.#hub.onRuns(this.#runs);
     this.#hub.onCatchUp(() => this.#broker.catchUp());
     this.#isAlone = parts.isAlone;
     this.#contextOf = parts.contextOf ?? (async (request) => request);
@@ -101,6 +116,7 @@ export class Sse {
 
   /** @internal Ends all streams, each told when to come back, then leaves the order. Safe to call twice. */
   async stop(): Promise<void> {
+    await this.#runs.stop();
     await this.#hub.drain();
     this.#takes.stop();
     await this.#broker.stop();
@@ -197,6 +213,33 @@ export class Sse {
    */
   reauthorize(key: string | readonly string[]): Promise<void> {
     return this.#act(() => ({ do: 'reauthorize', keys: checkKeys(key) }));
+  }
+
+  /**
+   * Starts a run: work whose results come bit by bit, as a model's answer does, apart from the request that starts it.
+   * What `produce` yields is kept: whoever opens the run's key (`run(id)`, `run:<id>` in a URL) gets all of it, from the
+   * start or from its last event id, on any worker.
+   *
+   * A string it yields is a piece of text, which may be joined with its neighbours for a client that was behind; an object
+   * is an event of its own. Its end is told by `sse:end`, and what it throws by `sse:error`.
+   *
+   * Resolves when the run has its place in the order. Rejects with an `SseError`: `ERR_SSE_RUN_EXISTS` when there is one
+   * of that id, on whichever worker, going on or still readable; `ERR_SSE_RUN_ID`, `ERR_SSE_RUN_PRODUCER`.
+   */
+  run(id: string | number, produce: SseProducer): Promise<RunReceipt> {
+    return Publication.of(this.#runs.start(id, produce), (error) => {
+      this.#logger.error(new Error('a run was not started, and nobody awaited it', { cause: error }));
+    });
+  }
+
+  /**
+   * Ends a run, on whichever worker it is produced: its readers are told `sse:end`, and its producer's signal is aborted.
+   * Resolves with false when no such run is going on.
+   */
+  stopRun(id: string | number): Promise<boolean> {
+    return Publication.of(this.#runs.end(id), (error) => {
+      this.#logger.error(new Error('a run was not stopped, and nobody awaited it', { cause: error }));
+    });
   }
 
   /** What this worker holds, now: for metrics. */

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CloseReason, Connection, Feed, SseResponse } from './connection';
-import { SseError } from './error';
+import { SseError, toTold } from './error';
 import { encode, encodeOwn, toFrame, type EncodedEvent, type SseMessage } from './event';
 import type { Joined, SseLogger } from './hub';
 import type { First } from './open_options';
@@ -306,14 +306,4 @@ function toLoader(first: SseMessage | First | undefined): (resumed: boolean) => 
   }
   const message = first === undefined ? undefined : encode(first);
   return async () => message;
-}
-
-/** What a client is told of an error. */
-function toTold(error: unknown): { code: string; message: string } {
-  if (error instanceof SseError) return { code: error.code, message: error.message };
-  const { expose, code, message } = (error ?? {}) as Partial<Record<string, unknown>>;
-  if (expose === true && typeof message === 'string') {
-    return { code: typeof code === 'string' ? code : 'ERR_SSE_SOURCE', message };
-  }
-  return { code: 'ERR_SSE_SOURCE', message: 'something failed on the server; this stream ends here' };
 }

@@ -1,3 +1,4 @@
+import type { Keep } from './keep';
 import type { Entry } from './log';
 
 /**
@@ -27,13 +28,21 @@ export function furthest(a: Loss | undefined, b: Loss | undefined): Loss | undef
   return isAfter(a, b) ? a : b;
 }
 
+/** How far a run has come. */
+export interface RunState {
+  /** Its start, also when that is no longer kept; undefined when it was gone before this log came. */
+  readonly start: Entry | undefined;
+  /** Its newest part. */
+  newest: Entry;
+}
+
 const NONE: ReadonlySet<Entry> = new Set();
 
 /** The newest messages of one key, oldest first, and how far those that are gone reached. */
 export class Tail {
   readonly key: string;
-  /** Whether its messages wait until someone takes them. */
-  readonly isMailbox: boolean;
+  /** What keeps its messages longer than the history, if it is a mailbox or a run. */
+  readonly keep: Keep | undefined;
   #entries: Entry[] = [];
   #start = 0;
   /** The entry that is gone, of any reach, with the highest offset. */
@@ -48,10 +57,12 @@ export class Tail {
   held = 0;
   /** Whether it is counted among the bytes of the history. */
   isWeighed = false;
+  /** The newest run, as long as something of it is kept. */
+  run: RunState | undefined;
 
-  constructor(key: string, isMailbox: boolean) {
+  constructor(key: string, keep: Keep | undefined) {
     this.key = key;
-    this.isMailbox = isMailbox;
+    this.keep = keep;
   }
 
   get strays(): ReadonlySet<Entry> {
@@ -79,6 +90,13 @@ export class Tail {
   get firstWaiting(): Entry | undefined {
     for (let i = 0; i < this.length; i++) if (this.at(i)!.waits?.has(this.key) === true) return this.at(i);
     return undefined;
+  }
+
+  /** The first of what is kept of the newest run. */
+  get firstOfRun(): Entry | undefined {
+    const { run, oldest } = this;
+    if (run === undefined || oldest === undefined) return undefined;
+    return run.start === undefined || run.start.offset < oldest.offset ? oldest : run.start;
   }
 
   at(index: number): Entry | undefined {

@@ -2,6 +2,7 @@ import { check, integer, MAX_MS, oneOf, wrong } from './check';
 import { show } from './error';
 import type { Entry } from './log';
 import { RESERVED_KEY_PREFIX } from './request';
+import { isRunKey } from './run';
 
 /** What is throttled, and how. */
 export interface SseThrottle {
@@ -55,6 +56,8 @@ export class ThrottleRules {
     if (this.#exact.size + this.#prefixes.length === 0) return undefined;
     const intervals = new Map<string, number>();
     for (const key of keys) {
+      // A text of which pieces are left out is none.
+      if (isRunKey(key)) continue;
       const interval = this.#exact.get(key) ?? this.#prefixes.find(({ prefix }) => covers(prefix, key))?.interval;
       if (interval !== undefined) intervals.set(key, interval);
     }

@@ -40,7 +40,7 @@ const cursor = (seq: number): string => `${EPOCH}-${seq}`;
 describe('Log', () => {
   it('tells what it let go of itself, whatever it has learnt of an earlier epoch since', () => {
     const log = new Log({ ...WIDE, count: 1 });
-    const append = (epoch: string, seq: number): void =>
+    const append = (epoch: string, seq: number): boolean =>
       log.append({ keys: ['a'], frame: Buffer.from(String(seq)), position: { epoch, seq } });
     append(EPOCH, 1);
     append('bbbbbbbb', 2);
@@ -77,6 +77,7 @@ describe('Log', () => {
       gaps: [],
       resumeAt: undefined,
       more: false,
+      isEnd: false,
     });
   });
 

@@ -9,5 +9,8 @@ export default ({ router, controller }: Application): void => {
   router.post('/api/login', controller.people.login);
   router.post('/api/logout', controller.people.logout);
   router.post('/api/notes', controller.notes.post);
+  router.get('/answers', controller.answers.show);
+  router.post('/api/answers', controller.answers.start);
+  router.post('/api/answers/:id/stop', controller.answers.stop);
   router.post('/api/workers/kill', controller.workers.kill);
 };

@@ -9,6 +9,7 @@ import { mailboxesOf, type SseMailbox } from '../mailbox';
 import { Outbox, type Numbered } from '../outbox';
 import type { Reach } from '../reach';
 import { connectRedis, whenEnded, type RedisClient, type RedisSettings } from '../redis';
+import type { RunPart } from '../run';
 import { supervise, type Supervision } from '../supervise';
 import type { LossReason } from '../tail';
 import { within } from '../within';
@@ -123,8 +124,10 @@ export class RedisBroker implements Broker {
       app: string;
       host: string;
       serves: boolean;
-      bounds: Omit<StoreBounds, 'mailAge'>;
+      bounds: Pick<StoreBounds, 'count' | 'age'>;
       mailbox?: SseMailbox | false;
+      /** ms that runs are kept. Left out: there are none. */
+      runAge?: number;
       logger: SseLogger;
       times?: Partial<RedisTimes>;
     },
@@ -134,7 +137,8 @@ export class RedisBroker implements Broker {
     this.#host = options.host;
     this.#serves = options.serves;
     this.#mailbox = options.mailbox ?? false;
-    this.#bounds = { ...options.bounds, mailAge: this.#mailbox === false ? 0 : this.#mailbox.age };
+    const mailAge = this.#mailbox === false ? 0 : this.#mailbox.age;
+    this.#bounds = { ...options.bounds, mailAge, runAge: options.runAge ?? 0 };
     this.#logger = options.logger;
     this.#times = { ...TIMES, ...options.times };
     this.#worker = `${options.host}/${process.pid}-${randomBytes(4).toString('hex')}`;
@@ -343,6 +347,7 @@ export class RedisBroker implements Broker {
     await this.#advance(store, place);
     this.#place = place;
     const { n: nonce = '', b: body, k, e: event, i: ownId, h: host = '', a, c: confirm, w } = fields;
+    const run = runOf(fields);
     const dot = nonce.lastIndexOf('.');
     const publisher = nonce.slice(0, dot);
     const number = Number(nonce.slice(dot + 1));
@@ -352,7 +357,7 @@ export class RedisBroker implements Broker {
     if (this.#recent.length > 2 * WITNESSED) this.#recent.splice(0, WITNESSED);
     if (body !== undefined && this.#concerns(host) && this.#isNew(publisher, number)) {
       const act = a === undefined ? undefined : (JSON.parse(a) as Act);
-      this.#replica!.deliver({ keys, body, event, id: ownId, nonce, act, confirm, position });
+      this.#replica!.deliver({ keys, body, event, id: ownId, nonce, act, confirm, run, position });
     } else {
       this.#replica!.arrive(position);
     }
@@ -374,39 +379,37 @@ export class RedisBroker implements Broker {
   /** Comes to just before a place: through the epochs in between, and past what the store no longer has. */
   async #advance(store: Store, { term, seq }: Place): Promise<void> {
     if (this.#place?.term === term && this.#place.seq === seq - 1) return;
-    const mail =
-      this.#serves && this.#mailbox !== false
-        ? await store.heldMail(this.#place ?? { term: 0, seq: 0 }, { term, seq })
-        : [];
+    const held = this.#serves ? await store.held(this.#place ?? { term: 0, seq: 0 }, { term, seq }) : [];
     // Places of another epoch need not be higher ones.
     const survey = await store.survey(this.#place?.term === term ? this.#place.seq : 0);
     if (this.#place?.term !== term) {
-      for (const epoch of withMail(survey.epochs, mail)) {
+      for (const epoch of withHeld(survey.epochs, held)) {
         const { term: each, first, last = 0, seen = 0 } = epoch;
         if (each > term || (this.#place !== undefined && each < this.#place.term)) continue;
         const isNew = this.#place?.term !== each;
         if (isNew) this.#begin({ term: each, seq: first - 1 });
         if (each === term) continue;
         this.#pass(last, survey);
-        this.#deliverHeld(mail, each);
+        this.#deliverHeld(held, each);
         // Of what is new to this process nobody will tell it any more; of the rest, a witness does.
         if (isNew) this.#lose({ keys: [], others: { seq: seen, reason: 'lost' } });
       }
       if (this.#place?.term !== term) this.#begin({ term, seq: seq - 1 });
     }
     this.#pass(seq - 1, survey);
-    this.#deliverHeld(mail, term);
+    this.#deliverHeld(held, term);
   }
 
-  /** Delivers what of an epoch was passed over but is kept for mailboxes. */
-  #deliverHeld(mail: readonly StreamEntry[], epoch: number): void {
-    for (const { id, fields } of mail) {
+  /** Delivers what of an epoch was passed over but is kept for mailboxes or runs. */
+  #deliverHeld(held: readonly StreamEntry[], epoch: number): void {
+    for (const { id, fields } of held) {
       const place = toPlace(id);
-      const { n: nonce, b: body, e: event, i: ownId, h: host = '', m = '[]', t } = fields;
+      const { n: nonce, b: body, e: event, i: ownId, h: host = '', k = '[]', m = '[]', t } = fields;
       if (place.term !== epoch || body === undefined || !this.#concerns(host)) continue;
-      const keys = JSON.parse(m) as string[];
+      const run = runOf(fields);
+      const keys = JSON.parse(run === undefined ? m : k) as string[];
       const age = Math.max(0, Date.now() - Number(t));
-      this.#replica!.deliver({ keys, body, event, id: ownId, nonce, position: toPosition(place), age });
+      this.#replica!.deliver({ keys, body, event, id: ownId, nonce, run, position: toPosition(place), age });
     }
     this.#replica!.arrive(toPosition(this.#place!));
   }
@@ -640,11 +643,15 @@ function fromCursor(cursor: string): Place {
   return { term: Number.parseInt(epoch, 36), seq };
 }
 
-/** The epochs, with those before them that only mail is left of. */
-function withMail(epochs: Survey['epochs'], mail: readonly StreamEntry[]): Survey['epochs'] {
+function runOf({ r }: StreamEntry['fields']): RunPart | undefined {
+  return r === undefined ? undefined : (JSON.parse(r) as RunPart);
+}
+
+/** The epochs, with those before them that only mail and runs are left of. */
+function withHeld(epochs: Survey['epochs'], held: readonly StreamEntry[]): Survey['epochs'] {
   const known = new Set(epochs.map(({ term }) => term));
   const older = new Map<number, Epoch>();
-  for (const { id } of mail) {
+  for (const { id } of held) {
     const { term, seq } = toPlace(id);
     if (!known.has(term)) older.set(term, { term, first: older.get(term)?.first ?? seq, last: seq });
   }

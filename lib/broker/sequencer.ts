@@ -185,13 +185,16 @@ export class Sequencer implements Broker {
   ask(question: Question): Promise<Poll> {
     const listening = this.#listening;
     const waitsFor = new Set([...this.#joined].filter((worker) => listening?.has(pidOf(worker)) !== false));
+    const known = new Set([...this.#joined].map(pidOf));
+    // A new agent cannot ask those that have not told it their names.
+    const knowsAll = listening === undefined || [...listening].every((pid) => known.has(pid));
     const answers: unknown[] = [];
     const poll = ++this.#poll;
     return new Promise((resolve) => {
       const finish = (complete: boolean): void => {
         clearTimeout(timer);
         this.#polls.delete(poll);
-        resolve({ answers, complete });
+        resolve({ answers, complete: complete && knowsAll });
       };
       const timer = setTimeout(() => finish(false), this.#times.answer);
       if (waitsFor.size === 0) {

@@ -11,7 +11,8 @@
  * What leaves the order while a mailbox waits for it goes to the stream `mail`, with the same id. The sorted set `waiting`
  * has `<id>\n<key>` for each mailbox that waits for a message, of the order or held, by its seq; `done` the ids of held
  * ones that none waits for any more, by when they were taken; `unread` by mailbox the newest seq that was let go of before
- * anyone took it, of which those up to `mailEvicted` were too many.
+ * anyone took it, of which those up to `mailEvicted` were too many. What leaves the order and is of a run goes to the
+ * stream `runs`, with the same id.
  */
 const HEAD = `
 local function now()
@@ -29,7 +30,7 @@ local function place(term, seq) return string.format('%.0f-%.0f', term, seq) end
 const TRIM = `
 local MAX_KEYS = 16384
 local MAX_WAITING = 262144
-local MAIL, WAITING, DONE, UNREAD = unpack(KEYS, #KEYS - 3)
+local MAIL, WAITING, DONE, UNREAD, RUNS = unpack(KEYS, #KEYS - 4)
 local function bound(set, meta, field)
   local surplus = redis.call('ZCARD', set) - MAX_KEYS
   if surplus <= 0 then return end
@@ -40,8 +41,9 @@ local function note(set, seq, member)
   local known = redis.call('ZSCORE', set, member)
   if not known or tonumber(known) < seq then redis.call('ZADD', set, seq, member) end
 end
--- Keeps an entry that leaves the order, if a mailbox waits for it.
+-- Keeps an entry that leaves the order, if a mailbox waits for it or it is of a run.
 local function hold(entry, fields, seq)
+  if fields.r then return not redis.pcall('XADD', RUNS, entry[1], unpack(entry[2])).err end
   if not fields.m or redis.call('ZCOUNT', WAITING, seq, seq) == 0 then return false end
   return not redis.pcall('XADD', MAIL, entry[1], unpack(entry[2])).err
 end
@@ -86,6 +88,21 @@ local function trimMail(order, meta, lost, max, age, mailAge, budget)
   end
   bound(UNREAD, meta, 'mailForgotten')
 end
+local function trimRuns(lost, max, age, budget)
+  -- A process without runs leaves those of others as they are.
+  if age == 0 then return end
+  local excess = redis.call('XLEN', RUNS) - max
+  local gone = {}
+  for _, entry in ipairs(redis.call('XRANGE', RUNS, '-', '+', 'COUNT', budget)) do
+    local fields = fieldsOf(entry)
+    if excess <= 0 and tonumber(fields.t) >= now() - age then break end
+    excess = excess - 1
+    gone[#gone + 1] = entry[1]
+    local seq = tonumber(string.match(entry[1], '%d+$'))
+    for _, key in ipairs(cjson.decode(fields.k)) do note(lost, seq, (fields.h or '') .. '\\n' .. key) end
+  end
+  if #gone > 0 then redis.call('XDEL', RUNS, unpack(gone)) end
+end
 local function unwait(id, key)
   local seq = string.match(id, '%d+$')
   if redis.call('ZREM', WAITING, id .. '\\n' .. key) == 1 and redis.call('ZCOUNT', WAITING, seq, seq) == 0 then
@@ -119,7 +136,7 @@ local function trim(order, meta, lost, max, age, budget)
       local seq = tonumber(string.match(entry[1], '%d+$'))
       local held = hold(entry, fields, seq)
       local mailboxes = {}
-      if held then for _, key in ipairs(cjson.decode(fields.m)) do mailboxes[key] = true end end
+      if held then for _, key in ipairs(cjson.decode(fields.m or fields.k)) do mailboxes[key] = true end end
       if fields.k then
         for _, key in ipairs(cjson.decode(fields.k)) do
           if not mailboxes[key] then note(lost, seq, (fields.h or '') .. '\\n' .. key) end
@@ -192,10 +209,11 @@ return { string.format('%.0f', term), seq, string.format('%.0f', now()) }
  * Orders a publisher's drafts, each once: its numbers grow, and those that are not new are passed over. A draft that its
  * fence stops gets a place without a message, so that its publisher hears of it.
  *
- * KEYS order, meta, lost, latest, the publisher's newest number, fences, mail, waiting, done, unread. ARGV the publisher's
- * name, the term it knows of, ms that its number is kept, the most messages, their age in ms, that of mail; then for each
- * draft: number, keys as JSON, body, event, id, host, act as JSON, confirm, those of its keys that are mailboxes as JSON,
- * what it says was taken of mailboxes as JSON, fence as JSON, each '' for none.
+ * KEYS order, meta, lost, latest, the publisher's newest number, fences, mail, waiting, done, unread, runs. ARGV the
+ * publisher's name, the term it knows of, ms that its number is kept, the most messages, their age in ms, that of mail and
+ * of runs; then for each draft: number, keys as JSON, body, event, id, host, act as JSON, confirm, those of its keys that
+ * are mailboxes as JSON, what part of a run it is as JSON, what it says was taken of mailboxes as JSON, fence as JSON, each
+ * '' for none.
  * Returns 0, with nothing done, when that epoch is over: what the publisher sent before may be lost, and comes first.
  */
 export const APPEND = `${HEAD}${TRIM}
@@ -214,15 +232,15 @@ if term ~= tonumber(ARGV[2]) then return 0 end
 local last = tonumber(redis.call('GET', newest) or 0)
 local time = string.format('%.0f', now())
 local count = 0
-for i = 7, #ARGV, 11 do
+for i = 8, #ARGV, 12 do
   local number = tonumber(ARGV[i])
   if number > last then
     local entry = { 't', time, 'n', ARGV[1] .. '.' .. ARGV[i] }
     local keys, boxes = {}, {}
-    if isNews(ARGV[i + 10]) then
+    if isNews(ARGV[i + 11]) then
       keys = cjson.decode(ARGV[i + 1])
       if ARGV[i + 8] ~= '' then boxes = cjson.decode(ARGV[i + 8]) end
-      for at, name in ipairs({ 'k', 'b', 'e', 'i', 'h', 'a', 'c', 'm' }) do
+      for at, name in ipairs({ 'k', 'b', 'e', 'i', 'h', 'a', 'c', 'm', 'r' }) do
         if at <= 2 or ARGV[i + at] ~= '' then
           entry[#entry + 1] = name
           entry[#entry + 1] = ARGV[i + at]
@@ -233,7 +251,7 @@ for i = 7, #ARGV, 11 do
     redis.call('XADD', order, place(term, seq), unpack(entry))
     for _, key in ipairs(keys) do redis.call('ZADD', latest, seq, ARGV[i + 5] .. '\\n' .. key) end
     for _, key in ipairs(boxes) do redis.call('ZADD', WAITING, seq, place(term, seq) .. '\\n' .. key) end
-    if ARGV[i + 9] ~= '' then take(cjson.decode(ARGV[i + 9])) end
+    if ARGV[i + 10] ~= '' then take(cjson.decode(ARGV[i + 10])) end
     last = number
     count = count + 1
   end
@@ -242,20 +260,22 @@ redis.call('SET', newest, string.format('%.0f', last), 'PX', ARGV[3])
 bound(latest, meta, 'unlisted')
 trim(order, meta, lost, tonumber(ARGV[4]), tonumber(ARGV[5]), 2 * count + 64)
 trimMail(order, meta, lost, tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), 2 * count + 64)
+trimRuns(lost, tonumber(ARGV[4]), tonumber(ARGV[7]), 2 * count + 64)
 return 1
 `;
 
 /**
  * A worker says that it lives; messages that are too old go.
  *
- * KEYS order, meta, lost, workers, mail, waiting, done, unread. ARGV its name, the most messages, their age in ms, that of
- * mail.
+ * KEYS order, meta, lost, workers, mail, waiting, done, unread, runs. ARGV its name, the most messages, their age in ms,
+ * that of mail and of runs.
  */
 export const BEAT = `${HEAD}${TRIM}
 -- What only frees memory comes first: Redis does it when it is full, and refuses nothing after it.
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now() - 60000)
 trim(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2]), tonumber(ARGV[3]), 512)
 trimMail(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), 512)
+trimRuns(KEYS[3], tonumber(ARGV[2]), tonumber(ARGV[5]), 512)
 redis.call('ZADD', KEYS[4], now(), ARGV[1])
 return 1
 `;

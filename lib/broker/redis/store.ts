@@ -82,8 +82,10 @@ export interface Epoch {
 export interface StoreBounds {
   readonly count: number;
   readonly age: number;
-  /** ms that mail waits. */
+  /** ms that mail waits; 0 without mailboxes. */
   readonly mailAge: number;
+  /** ms that runs are kept; 0 when there are none. */
+  readonly runAge: number;
 }
 
 /** How long Redis may take to answer, in ms. */
@@ -93,10 +95,10 @@ const NUMBER_KEPT_MS = 10 * 60_000;
 /** A worker that has not said for so long that it lives is dead, in ms. */
 const DEAD_AFTER_MS = 6_000;
 const INBOX_KEPT_S = 60;
-const MAIL_COUNT = 500;
+const HELD_COUNT = 500;
 
-/** Where the scripts keep mail. */
-const MAIL = ['mail', 'waiting', 'done', 'unread'] as const;
+/** Where the scripts keep mail, and runs. */
+const KEPT = ['mail', 'waiting', 'done', 'unread', 'runs'] as const;
 
 /** The streams a worker reads. */
 export type StreamName = 'order' | 'questions' | 'inbox';
@@ -147,13 +149,14 @@ export class Store {
       json(draft.act),
       draft.confirm ?? '',
       of.mailboxes(draft).length === 0 ? '' : json(of.mailboxes(draft)),
+      json(draft.run),
       json(of.takes(draft)),
       json(draft.fence),
     ]);
     const done = await this.run(
       APPEND,
-      ['order', 'meta', 'lost', 'latest', `from:${this.#worker}`, 'fences', ...MAIL],
-      [this.#worker, of.term, NUMBER_KEPT_MS, this.#bounds.count, this.#bounds.age, this.#bounds.mailAge, ...fields],
+      ['order', 'meta', 'lost', 'latest', `from:${this.#worker}`, 'fences', ...KEPT],
+      [this.#worker, of.term, NUMBER_KEPT_MS, ...this.#limits, ...fields],
     );
     return done === 1;
   }
@@ -185,19 +188,27 @@ export class Store {
     };
   }
 
-  /** What left the order between two places, neither included, and is kept for mailboxes. */
-  async heldMail(after: Place, before: Place): Promise<StreamEntry[]> {
+  /** What left the order between two places, neither included, and is kept for mailboxes or runs. Oldest first. */
+  async held(after: Place, before: Place): Promise<StreamEntry[]> {
+    const [mail, runs] = await Promise.all([
+      this.#bounds.mailAge === 0 ? [] : this.#heldIn('mail', after, before),
+      this.#bounds.runAge === 0 ? [] : this.#heldIn('runs', after, before),
+    ]);
+    return mail.length === 0 || runs.length === 0 ? [...mail, ...runs] : [...mail, ...runs].sort(byPlace);
+  }
+
+  async #heldIn(stream: 'mail' | 'runs', after: Place, before: Place): Promise<StreamEntry[]> {
     const held: StreamEntry[] = [];
     const end = `${before.term}-${before.seq - 1}`;
     for (let { term, seq } = after; ;) {
       const start = `${term}-${seq + 1}`;
-      const found = await this.#call('xrange', this.#key('mail'), start, end, 'COUNT', MAIL_COUNT);
+      const found = await this.#call('xrange', this.#key(stream), start, end, 'COUNT', HELD_COUNT);
       const entries = (found as [string, string[]][]).map(([id, fields]) => ({
         id,
         fields: Object.fromEntries(pairs(fields)),
       }));
       held.push(...entries);
-      if (entries.length < MAIL_COUNT) return held;
+      if (entries.length < HELD_COUNT) return held;
       [term = 0, seq = 0] = entries.at(-1)!.id.split('-').map(Number);
     }
   }
@@ -222,11 +233,7 @@ export class Store {
 
   /** Says that this worker lives, and lets go of what is too old. */
   async beat(): Promise<void> {
-    await this.run(
-      BEAT,
-      ['order', 'meta', 'lost', 'workers', ...MAIL],
-      [this.#worker, this.#bounds.count, this.#bounds.age, this.#bounds.mailAge],
-    );
+    await this.run(BEAT, ['order', 'meta', 'lost', 'workers', ...KEPT], [this.#worker, ...this.#limits]);
   }
 
   /** Asks all workers, and returns their names. */
@@ -286,6 +293,12 @@ export class Store {
     }
   }
 
+  /** What the scripts bound the order, mail and runs with. */
+  get #limits(): number[] {
+    const { count, age, mailAge, runAge } = this.#bounds;
+    return [count, age, mailAge, runAge];
+  }
+
   #key(name: string): string {
     return `${this.#prefix}:${name}`;
   }
@@ -307,6 +320,12 @@ function sha(script: string): string {
 function toKeyPlace([member, seq]: readonly [string, string]): KeyPlace {
   const end = member.indexOf('\n');
   return { host: member.slice(0, end), key: member.slice(end + 1), seq: Number(seq) };
+}
+
+function byPlace(a: StreamEntry, b: StreamEntry): number {
+  const [term = 0, seq = 0] = a.id.split('-').map(Number);
+  const [otherTerm = 0, otherSeq = 0] = b.id.split('-').map(Number);
+  return term - otherTerm || seq - otherSeq;
 }
 
 function pairs(flat: readonly string[]): [string, string][] {

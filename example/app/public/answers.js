@@ -1,0 +1,72 @@
+import { byId } from './element.js';
+import { post } from './post.js';
+
+const form = byId('form');
+let source;
+let pid;
+
+form.addEventListener('submit', (event) => {
+  event.preventDefault();
+  void act(async () => {
+    const { id } = await post('/api/answers', { question: form.elements.question.value });
+    // The address names the run: a reload, and a second tab, read the same one.
+    history.pushState(undefined, '', `?run=${id}`);
+    read(id);
+  });
+});
+byId('stop').addEventListener('click', () => act(() => post(`/api/answers/${runOfPage()}/stop`)));
+byId('kill').addEventListener('click', () => act(() => post('/api/workers/kill', { pid })));
+addEventListener('popstate', () => read(runOfPage()));
+read(runOfPage());
+
+/** Reads a run from its start; the browser resumes by itself when it is cut off. */
+function read(id) {
+  source?.close();
+  byId('text').textContent = '';
+  byId('error').hidden = true;
+  show('idle', 'nothing asked yet');
+  if (id === null) return;
+  let events = 0;
+  source = new EventSource(`/stream?${new URLSearchParams({ connectKey: `run:${id}` })}`);
+  show('waiting', 'opening …');
+  source.addEventListener('sse:hello', () => show('live', 'live'));
+  source.addEventListener('worker', ({ data }) => {
+    ({ pid } = JSON.parse(data));
+    show('live', `live, from worker ${pid}`);
+  });
+  source.addEventListener('message', ({ data }) => {
+    byId('text').append(data);
+    byId('events').textContent = `${++events} ${events === 1 ? 'event' : 'events'} since this page was opened`;
+  });
+  source.addEventListener('sse:end', ({ data }) => {
+    end('done', JSON.parse(data).reason === 'stopped' ? 'stopped' : 'complete');
+  });
+  source.addEventListener('sse:error', ({ data }) => end('lost', JSON.parse(data).message));
+  source.addEventListener('sse:gap', () => end('lost', 'no longer kept'));
+}
+
+function end(outcome, state) {
+  source.close();
+  show(outcome, state);
+}
+
+function show(outcome, state) {
+  byId('answer').dataset.outcome = outcome;
+  byId('state').textContent = state;
+  byId('stop').disabled = byId('kill').disabled = outcome !== 'live';
+}
+
+function runOfPage() {
+  return new URLSearchParams(location.search).get('run');
+}
+
+async function act(work) {
+  const error = byId('error');
+  error.hidden = true;
+  try {
+    await work();
+  } catch ({ message }) {
+    error.textContent = message;
+    error.hidden = false;
+  }
+}
