@@ -28,6 +28,9 @@ export interface MessengerTimes {
 const TIMES: MessengerTimes = { publish: 15_000, answer: 2_000, stop: 1_000 };
 
 const TICK_MS = 250;
+// What waits for the batch before it goes when it has waited for so long, or is so many: that one may be lost.
+const BATCH_MS = 1_000;
+const BATCH_COUNT = 256;
 const JOIN_AGAIN_MS = 1_000;
 
 /**
@@ -51,6 +54,8 @@ export class MessengerBroker implements Broker {
   readonly #outbox: Outbox<Omit<Draft, 'reach'>>;
   #batch: NumberedDraft[] = [];
   #flushing = false;
+  /** The number of the last draft of the batch that is on its way, and since when it is. */
+  #underWay: { readonly last: number; readonly since: number } | undefined;
   #request = 0;
   readonly #requests = new Map<number, (answer: Poll | undefined) => void>();
   #ticker: NodeJS.Timeout | undefined;
@@ -166,6 +171,9 @@ export class MessengerBroker implements Broker {
     const number = Number(message.nonce.slice(this.#worker.length + 1));
     this.#heard = Math.max(this.#heard, number);
     this.#outbox.settle(number, position);
+    if (this.#underWay === undefined || number < this.#underWay.last) return;
+    this.#underWay = undefined;
+    if (this.#batch.length > 0) this.#flushSoon();
   }
 
   /** Tells a new agent where this worker is. */
@@ -201,14 +209,21 @@ export class MessengerBroker implements Broker {
 
   #post(draft: NumberedDraft): void {
     this.#batch.push(draft);
+    // What is published while a batch is on its way crosses the channel together: so the channel sets the pace, and what
+    // it costs is shared by the more the busier it is.
+    if (this.#underWay === undefined || this.#batch.length >= BATCH_COUNT) this.#flushSoon();
+  }
+
+  /** Sends what this turn publishes. */
+  #flushSoon(): void {
     if (this.#flushing) return;
     this.#flushing = true;
-    // What one turn publishes crosses the channel together.
     setImmediate(() => this.#flush());
   }
 
   #postAgain(): void {
     this.#batch = [];
+    this.#underWay = undefined;
     for (const each of this.#outbox.after()) this.#post(each);
   }
 
@@ -217,11 +232,13 @@ export class MessengerBroker implements Broker {
     if (!this.#live || this.#batch.length === 0) return;
     const drafts = this.#batch;
     this.#batch = [];
+    this.#underWay = { last: drafts.at(-1)!.number, since: performance.now() };
     this.#channel.send('drafts', { worker: this.#worker, session: this.#session!, drafts });
   }
 
   #tick(): void {
     if (!this.#live && performance.now() - this.#joinedAt > JOIN_AGAIN_MS) this.#join();
+    if (this.#underWay !== undefined && performance.now() - this.#underWay.since > BATCH_MS) this.#flushSoon();
     this.#outbox.expire();
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { MessengerTimes } from '../../lib/broker/messenger';
 import type { SequencerTimes } from '../../lib/broker/sequencer';
 import { eventually } from '../support/eventually';
@@ -267,5 +268,36 @@ describe('the messenger broker', () => {
     };
     await Promise.all(Array.from({ length: 1_000 }, (_, i) => members[0]!.publish(String(i))));
     assert.ok(batches <= 10, `${batches} batches`);
+  });
+
+  it('sends together what is published while the last batch is on its way, and in order', async () => {
+    const { master, members } = await start(2);
+    const sent = (): number => master.toAgent.filter((name) => name === 'egg-sse:drafts').length;
+    master.stopAgent();
+    const published: Promise<unknown>[] = [];
+    for (let i = 0; i < 100; i++) {
+      published.push(members[0]!.publish(String(i)));
+      await nextTurn();
+    }
+    assert.equal(sent(), 1);
+    master.continueAgent();
+    await Promise.all(published);
+    assert.equal(sent(), 2);
+    const all = Array.from({ length: 100 }, (_, i) => String(i));
+    assert.deepEqual(members[0]!.delivered, all);
+    await eventually(() => members[1]!.delivered.length === 100);
+    assert.deepEqual(members[1]!.delivered, all);
+  });
+
+  it('does not wait for a batch that is lost', async () => {
+    const { master, members } = await start(1, { publish: 300 });
+    master.loses = (name) => name === 'egg-sse:order';
+    const lost = members[0]!.publish('lost');
+    await assert.rejects(lost, { code: 'ERR_SSE_UNAVAILABLE' });
+    master.loses = () => false;
+    await eventually(async () => {
+      await members[0]!.publish('next').catch(() => undefined);
+      return members[0]!.delivered.includes('next');
+    });
   });
 });

@@ -46,6 +46,8 @@ export class Master {
   #pid = 100;
   /** A hole in the channel: what it returns true for is lost on its way to a worker. */
   loses: (name: string, pid: string) => boolean = () => false;
+  /** What workers have sent to the agent, by name. */
+  readonly toAgent: string[] = [];
 
   startAgent(times: Partial<SequencerTimes> = {}): Sequencer {
     const pipe = new Pipe();
@@ -90,7 +92,9 @@ export class Master {
     this.#workers.set(pid, pipe);
     const channel = openChannel<ToAgent, ToWorkers>(pipe.arrivals, (name, data) => {
       const text = JSON.stringify(data);
-      if (pipe.alive) this.#agent?.send(name, text);
+      if (!pipe.alive) return;
+      this.toAgent.push(name);
+      this.#agent?.send(name, text);
     });
     return { broker: new MessengerBroker(channel, { pid: Number(pid), times }), pid };
   }

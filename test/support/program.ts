@@ -39,7 +39,7 @@ function find({ names, variable }: Program): string | undefined {
     if (!isExecutable(given)) throw new Error(`${variable} is "${given}"; nothing there can be run`);
     return given;
   }
-  const folders = ['/usr/bin', ...(process.env.PATH ?? '').split(path.delimiter)];
+  const folders = ['/usr/bin', '/usr/sbin', ...(process.env.PATH ?? '').split(path.delimiter)];
   return names.flatMap((name) => folders.map((folder) => path.join(folder, name))).find(isExecutable);
 }
 

@@ -10,7 +10,7 @@ export interface Snippet {
   readonly code: string;
 }
 
-const HEADING_OR_CODE = /^#{2,3} (?<heading>.+)$|^```[jt]s\n(?<code>\/\/ (?<file>.+)\n[^]*?)^```$/gm;
+const HEADING_OR_CODE = /^#{2,3} (?<heading>.+)$|^```(?:[jt]s|nginx)\n(?<code>(?:\/\/|#) (?<file>.+)\n[^]*?)^```$/gm;
 
 /** The snippets of the README that say what they are of, from a heading to the next one of its kind. */
 export function snippetsOf(chapter: string): Snippet[] {

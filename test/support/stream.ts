@@ -1,6 +1,8 @@
 import { EventEmitter, once } from 'node:events';
 import { request, type ClientRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import { request as requestTls } from 'node:https';
 import { StringDecoder } from 'node:string_decoder';
+import { createGunzip } from 'node:zlib';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 
 /** A stream as a real client reads it: Node's own HTTP client and a spec-exact parser. */
@@ -24,7 +26,9 @@ export class Stream {
       onRetry: (retry) => this.retries.push(retry),
     });
     const decoder = new StringDecoder('utf8');
-    response.on('data', (chunk: Buffer) => {
+    const body = response.headers['content-encoding'] === 'gzip' ? response.pipe(createGunzip()) : response;
+    body.on('error', () => undefined);
+    body.on('data', (chunk: Buffer) => {
       const text = decoder.write(chunk);
       if (this.text.length < 100_000) this.text += text;
       parser.feed(text);
@@ -39,9 +43,12 @@ export class Stream {
     response.on('error', end);
   }
 
-  /** Opens one; resolves when the head is there. */
-  static async open(url: string, options: { headers?: Record<string, string>; method?: string } = {}): Promise<Stream> {
-    const clientRequest = request(url, { agent: false, ...options });
+  /** Opens one, over TLS with the certificate `ca`; resolves when the head is there. */
+  static async open(
+    url: string,
+    options: { headers?: Record<string, string>; method?: string; ca?: Buffer } = {},
+  ): Promise<Stream> {
+    const clientRequest = (url.startsWith('https:') ? requestTls : request)(url, { agent: false, ...options });
     clientRequest.end();
     const [response] = (await once(clientRequest, 'response')) as [IncomingMessage];
     clientRequest.on('error', () => undefined);

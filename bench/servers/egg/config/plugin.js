@@ -1,0 +1,3 @@
+'use strict';
+
+module.exports = { sse: { enable: true, path: process.env.BENCH_PLUGIN } };
