@@ -75,6 +75,8 @@ describe('checkOptions', () => {
       { mailbox: { ...config.sse.mailbox, size: 1 } },
       /mailbox\.size is not an option/,
     ],
+    ['runs that are true', { runs: true }, /runs is true; it must be \{ age, count, bytes \} or false/],
+    ['runs without a bound', { runs: { age: 1, count: 1 } }, /config\.sse\.runs\.bytes is undefined/],
     ['maxUnsentBytes of 0', { maxUnsentBytes: 0 }, /maxUnsentBytes is 0.*bytes/],
     ['stallTimeout as text', { stallTimeout: '30s' }, /stallTimeout is "30s"/],
     ['maxAge that is infinite', { maxAge: Infinity }, /maxAge is Infinity/],

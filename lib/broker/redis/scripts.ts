@@ -12,7 +12,7 @@
  * has `<id>\n<key>` for each mailbox that waits for a message, of the order or held, by its seq; `done` the ids of held
  * ones that none waits for any more, by when they were taken; `unread` by mailbox the newest seq that was let go of before
  * anyone took it, of which those up to `mailEvicted` were too many. What leaves the order and is of a run goes to the
- * stream `runs`, with the same id.
+ * stream `parts`, with the same id.
  */
 const HEAD = `
 local function now()
@@ -30,7 +30,7 @@ local function place(term, seq) return string.format('%.0f-%.0f', term, seq) end
 const TRIM = `
 local MAX_KEYS = 16384
 local MAX_WAITING = 262144
-local MAIL, WAITING, DONE, UNREAD, RUNS = unpack(KEYS, #KEYS - 4)
+local MAIL, WAITING, DONE, UNREAD, PARTS = unpack(KEYS, #KEYS - 4)
 local function bound(set, meta, field)
   local surplus = redis.call('ZCARD', set) - MAX_KEYS
   if surplus <= 0 then return end
@@ -43,7 +43,7 @@ local function note(set, seq, member)
 end
 -- Keeps an entry that leaves the order, if a mailbox waits for it or it is of a run.
 local function hold(entry, fields, seq)
-  if fields.r then return not redis.pcall('XADD', RUNS, entry[1], unpack(entry[2])).err end
+  if fields.r then return not redis.pcall('XADD', PARTS, entry[1], unpack(entry[2])).err end
   if not fields.m or redis.call('ZCOUNT', WAITING, seq, seq) == 0 then return false end
   return not redis.pcall('XADD', MAIL, entry[1], unpack(entry[2])).err
 end
@@ -91,9 +91,9 @@ end
 local function trimRuns(lost, max, age, budget)
   -- A process without runs leaves those of others as they are.
   if age == 0 then return end
-  local excess = redis.call('XLEN', RUNS) - max
+  local excess = redis.call('XLEN', PARTS) - max
   local gone = {}
-  for _, entry in ipairs(redis.call('XRANGE', RUNS, '-', '+', 'COUNT', budget)) do
+  for _, entry in ipairs(redis.call('XRANGE', PARTS, '-', '+', 'COUNT', budget)) do
     local fields = fieldsOf(entry)
     if excess <= 0 and tonumber(fields.t) >= now() - age then break end
     excess = excess - 1
@@ -101,7 +101,7 @@ local function trimRuns(lost, max, age, budget)
     local seq = tonumber(string.match(entry[1], '%d+$'))
     for _, key in ipairs(cjson.decode(fields.k)) do note(lost, seq, (fields.h or '') .. '\\n' .. key) end
   end
-  if #gone > 0 then redis.call('XDEL', RUNS, unpack(gone)) end
+  if #gone > 0 then redis.call('XDEL', PARTS, unpack(gone)) end
 end
 local function unwait(id, key)
   local seq = string.match(id, '%d+$')
@@ -209,7 +209,7 @@ return { string.format('%.0f', term), seq, string.format('%.0f', now()) }
  * Orders a publisher's drafts, each once: its numbers grow, and those that are not new are passed over. A draft that its
  * fence stops gets a place without a message, so that its publisher hears of it.
  *
- * KEYS order, meta, lost, latest, the publisher's newest number, fences, mail, waiting, done, unread, runs. ARGV the
+ * KEYS order, meta, lost, latest, the publisher's newest number, fences, mail, waiting, done, unread, parts. ARGV the
  * publisher's name, the term it knows of, ms that its number is kept, the most messages, their age in ms, that of mail and
  * of runs; then for each draft: number, keys as JSON, body, event, id, host, act as JSON, confirm, those of its keys that
  * are mailboxes as JSON, what part of a run it is as JSON, what it says was taken of mailboxes as JSON, fence as JSON, each
@@ -267,7 +267,7 @@ return 1
 /**
  * A worker says that it lives; messages that are too old go.
  *
- * KEYS order, meta, lost, workers, mail, waiting, done, unread, runs. ARGV its name, the most messages, their age in ms,
+ * KEYS order, meta, lost, workers, mail, waiting, done, unread, parts. ARGV its name, the most messages, their age in ms,
  * that of mail and of runs.
  */
 export const BEAT = `${HEAD}${TRIM}

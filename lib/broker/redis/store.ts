@@ -98,7 +98,7 @@ const INBOX_KEPT_S = 60;
 const HELD_COUNT = 500;
 
 /** Where the scripts keep mail, and runs. */
-const KEPT = ['mail', 'waiting', 'done', 'unread', 'runs'] as const;
+const KEPT = ['mail', 'waiting', 'done', 'unread', 'parts'] as const;
 
 /** The streams a worker reads. */
 export type StreamName = 'order' | 'questions' | 'inbox';
@@ -192,12 +192,12 @@ export class Store {
   async held(after: Place, before: Place): Promise<StreamEntry[]> {
     const [mail, runs] = await Promise.all([
       this.#bounds.mailAge === 0 ? [] : this.#heldIn('mail', after, before),
-      this.#bounds.runAge === 0 ? [] : this.#heldIn('runs', after, before),
+      this.#bounds.runAge === 0 ? [] : this.#heldIn('parts', after, before),
     ]);
     return mail.length === 0 || runs.length === 0 ? [...mail, ...runs] : [...mail, ...runs].sort(byPlace);
   }
 
-  async #heldIn(stream: 'mail' | 'runs', after: Place, before: Place): Promise<StreamEntry[]> {
+  async #heldIn(stream: 'mail' | 'parts', after: Place, before: Place): Promise<StreamEntry[]> {
     const held: StreamEntry[] = [];
     const end = `${before.term}-${before.seq - 1}`;
     for (let { term, seq } = after; ;) {
