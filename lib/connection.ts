@@ -187,6 +187,8 @@ export class Connection {
     this.lastWriteAt = now;
     this.pingDue = false;
     if (this.#wire.write(this.#response, bytes) || this.#full) return;
+    // Node says so of every large write, also when the kernel has taken all of it.
+    if (this.unsentBytes === 0) return;
     this.#full = true;
     this.#wire.drains(this.#response).once('drain', () => this.#onDrain());
     this.#limit(this.#stallTimeout);
