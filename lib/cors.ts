@@ -68,7 +68,7 @@ export class Cors {
       return;
     }
     // Also for those who are not allowed: a cache must not give their answer to others.
-    addVary(response, 'Origin');
+    addTo(response, 'Vary', 'Origin');
     // Node joins several into one text with commas, which is no origin.
     if (origin === undefined || !this.#origins.has(origin)) return;
     response.setHeader(ALLOW_ORIGIN, origin);
@@ -77,15 +77,16 @@ export class Cors {
   }
 }
 
-function addVary(response: SseResponse, name: string): void {
-  const given = response.getHeader('Vary');
+/** Adds a name to a header that is a list of names. */
+export function addTo(response: SseResponse, list: string, name: string): void {
+  const given = response.getHeader(list);
   const names = [given ?? []].flat().flatMap((text) =>
     String(text)
       .split(',')
       .map((each) => each.trim()),
   );
   if (names.some((each) => each === '*' || each.toLowerCase() === name.toLowerCase())) return;
-  response.setHeader('Vary', [...names.filter((each) => each !== ''), name].join(', '));
+  response.setHeader(list, [...names.filter((each) => each !== ''), name].join(', '));
 }
 
 /**

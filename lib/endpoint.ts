@@ -1,7 +1,7 @@
 import type { Authorizer } from './authorizer';
 import { isOn } from './bridge_options';
 import type { Broker } from './broker';
-import { Cors } from './cors';
+import { addTo, Cors } from './cors';
 import { SseError } from './error';
 import { encodeOwn } from './event';
 import type { Hub } from './hub';
@@ -22,6 +22,9 @@ const BODY_HEADERS = [
   'ETag',
   'Last-Modified',
 ];
+
+// Says who the client is, before it reads a byte: tabs of different users must not share a stream.
+const USER_HEADER = 'Sse-User';
 
 // What may be otherwise soon.
 const NO_ROOM = new Set(['ERR_SSE_SHUTDOWN', 'ERR_SSE_OVERLOAD', 'ERR_SSE_USER_CLIENTS']);
@@ -61,12 +64,13 @@ export class Endpoint {
   async serve(request: SseRequest, response: SseResponse, ctx: object = request): Promise<void> {
     try {
       const asked = readRequest(request, this.#options);
-      const { lastEventId, showsKeys } = asked;
+      const { lastEventId, showsKeys, newKeys } = asked;
       const joining = {
         ...(await this.#authorizer.admit(async () => ctx, asked)),
         asked: asked.keys,
         lastEventId,
         showsKeys,
+        newKeys,
       };
       // Its client may have heard of more, on another worker, than has arrived here, or have taken its mail there.
       const mayBeBehind =
@@ -75,7 +79,7 @@ export class Endpoint {
       // The client may have left meanwhile.
       if (isOver(response)) return;
       if (request.method === 'HEAD') {
-        this.#writeHead(request, response);
+        this.#writeHead(request, response, joining.user);
         response.end();
         return;
       }
@@ -85,7 +89,7 @@ export class Endpoint {
         if (isOver(response)) return;
         // Once more: it takes a while to ask the others.
         this.#checkRoom(seat);
-        this.#writeHead(request, response);
+        this.#writeHead(request, response, joining.user);
         this.#hub.open(response, joining, isBehind);
       } finally {
         seat?.release();
@@ -116,7 +120,7 @@ export class Endpoint {
     }
   }
 
-  #writeHead(request: SseRequest, response: SseResponse): void {
+  #writeHead(request: SseRequest, response: SseResponse, user?: string): void {
     forgetBody(response);
     response.setHeader('Content-Type', 'text/event-stream');
     for (const [name, value] of Object.entries(this.#options.headers)) {
@@ -127,6 +131,10 @@ export class Endpoint {
       else response.setHeader(name, value);
     }
     this.#cors?.apply(request, response);
+    if (user !== undefined) {
+      response.setHeader(USER_HEADER, encodeURIComponent(user));
+      addTo(response, 'Access-Control-Expose-Headers', USER_HEADER);
+    }
     response.writeHead(200);
   }
 

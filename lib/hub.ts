@@ -60,6 +60,8 @@ export interface Joining extends Partial<Omit<Admission, 'keys'>> {
   readonly lastEventId?: string | undefined;
   /** Whether each message is to say for which keys it is. Left out: no. */
   readonly showsKeys?: boolean;
+  /** Keys of which it gets what comes from now on, wherever it was. */
+  readonly newKeys?: readonly string[];
 }
 
 interface KeySet {
@@ -208,11 +210,13 @@ export class Hub implements Replica {
    */
   open(response: SseResponse, joining: Joining, isBehind = false): Connection {
     const { keys, asked = keys, lastEventId, user, groups = [], data, showsKeys = false } = joining;
-    const { expiresAt = Number.POSITIVE_INFINITY } = joining;
+    const { newKeys = [], expiresAt = Number.POSITIVE_INFINITY } = joining;
     const now = performance.now();
     const { keys: held, throttled } = this.#holdKeys(heldBy(joining), showsKeys);
     const throttle = throttled === undefined ? undefined : new Throttle(throttled);
-    const { reader, gaps } = this.#readerOf(held, { lastEventId, isBehind, throttle });
+    const known = newKeys.length === 0 ? held : held.filter((key) => !newKeys.includes(key));
+    const { reader, gaps } = this.#readerOf(known, { lastEventId, isBehind, throttle });
+    if (known !== held) this.log.rekey(reader, held, throttled);
     reader.showsKeys = showsKeys;
     const { retry, maxAge, stallTimeout, pingInterval } = this.#options;
     const connection = new Connection(response, this.#owner, {
