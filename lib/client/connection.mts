@@ -21,6 +21,8 @@ export interface StateChange {
   readonly reason?: string | undefined;
   /** When it tries again, in ms. */
   readonly retryIn?: number | undefined;
+  /** Who this browser is, if that was asked for. */
+  readonly user?: string | undefined;
 }
 
 /** Why headers are asked for: the status that refused those before, and how many attempts have failed in a row. */
@@ -35,14 +37,14 @@ export interface ConnectionOwner {
   onState(change: StateChange): void;
   /** What came in one piece. */
   onEvents?(events: readonly StreamEvent[]): void;
-  /** What HEAD was asked for: the connection is over then. */
-  onUser?(user: string): void;
 }
+
+/** How an attempt ended. Without a `state`, it is tried again; `retryIn` is there when the server has said when. */
+type Outcome = Partial<StateChange>;
 
 const HEAD_TIMEOUT_MS = 15_000;
 const DEFAULT_RETRY_MS = 2_000;
 const OFFLINE_MS = 30_000;
-const WAKE_MS = 1_000;
 
 /** A stream that comes back to where it was until it is closed, or refused for good. */
 export class Connection {
@@ -55,25 +57,19 @@ export class Connection {
   #state: State = 'closed';
   #attempt: AbortController | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** Until when the line may be silent, and what it is then. */
-  #deadAt = Number.POSITIVE_INFINITY;
+  /** From when on who wakes it makes it try again: the line is dead, or it waits, and not because the server has said so. */
+  #staleAt = Infinity;
   #deadAfter: number | undefined;
-  #again: (() => void) | undefined;
-  #beganAt = 0;
+  #method: 'GET' | 'HEAD' = 'GET';
   #retry = DEFAULT_RETRY_MS;
   #failures = 0;
-  /** The server has said when to come back. */
-  #isSentAway = false;
-  #isRefused = false;
+  /** The status that the next attempt needs other headers for. */
+  #refused: number | undefined;
 
   constructor(terms: Terms, owner: ConnectionOwner) {
     this.#terms = terms;
     this.#user = terms.user;
     this.#owner = owner;
-  }
-
-  get lastEventId(): string {
-    return this.#lastEventId;
   }
 
   /** Opens it, or opens it anew at its place, with other keys; of those that are new, only what comes from now on. */
@@ -91,9 +87,7 @@ export class Connection {
 
   /** Timers may have slept: looks whether the line is dead, and waits no longer for what only the client waits for. */
   wake(): void {
-    const now = performance.now();
-    if (now > this.#deadAt) this.#attempt?.abort();
-    else if (this.#state === 'waiting' && !this.#isSentAway && now - this.#beganAt > WAKE_MS) this.#again?.();
+    if (performance.now() > this.#staleAt) void this.#connect();
   }
 
   close(): void {
@@ -103,160 +97,125 @@ export class Connection {
 
   #end(): void {
     clearTimeout(this.#timer);
-    this.#deadAt = Number.POSITIVE_INFINITY;
-    this.#again = undefined;
-    const attempt = this.#attempt;
+    this.#staleAt = Infinity;
+    this.#attempt?.abort();
     this.#attempt = undefined;
-    attempt?.abort();
   }
 
-  async #connect(method: 'GET' | 'HEAD'): Promise<void> {
+  async #connect(method = this.#method): Promise<void> {
+    this.#method = method;
     this.#end();
     const attempt = new AbortController();
-    const isOver = (): boolean => this.#attempt !== attempt;
     this.#attempt = attempt;
-    this.#beganAt = performance.now();
-    this.#isSentAway = false;
     // A stream that only changes its keys is open all the while.
     if (this.#state !== 'open') this.#become({ state: 'connecting' });
-    const fail = (reason: string, status?: number, wait = backoff(this.#failures, this.#retry)): void => {
-      this.#end();
-      this.#failures++;
-      const isOffline = globalThis.navigator?.onLine === false;
-      const retryIn = Math.round(isOffline ? Math.max(wait, OFFLINE_MS) : wait);
-      this.#again = () => void this.#connect(method);
-      this.#timer = setTimeout(this.#again, retryIn);
-      this.#become({ state: 'waiting', reason: isOffline ? 'offline' : reason, status, retryIn });
-    };
-    const finish = (reason: string, status?: number): void => {
-      this.#end();
-      this.#become({ state: 'closed', reason, status });
-    };
-
-    let reason = 'network';
+    let outcome: Outcome;
     try {
-      this.#watch(attempt, HEAD_TIMEOUT_MS);
-      const asking = { attempt: this.#failures, ...(this.#isRefused && { status: 401 }) };
-      const headers = await this.#owner.headers(asking);
-      if (isOver()) return;
-      // Nobody has another token.
-      if (this.#isRefused && headers === undefined) {
-        this.#isRefused = false;
-        return finish('status', 401);
-      }
-      const response = await fetch(this.#request(method, headers, attempt.signal));
-      if (isOver()) return;
-      const { status } = response;
-      const verdict = judge(status, response.headers.get('Content-Type'));
-      if (verdict === 'renew' && !this.#isRefused) {
-        this.#isRefused = true;
-        return void this.#connect(method);
-      }
-      if (verdict === 'retry') {
-        const wait = retryAfter(response.headers.get('Retry-After'));
-        fail('status', status, wait);
-        this.#isSentAway = wait !== undefined;
-        return;
-      }
-      this.#isRefused = false;
-      if (verdict !== 'read') return finish(status === 200 ? 'type' : 'status', status);
-      if (method === 'HEAD') {
-        this.#end();
-        return this.#owner.onUser?.(decodeURIComponent(response.headers.get('Sse-User') ?? ''));
-      }
-      const ending = await this.#read(response.body!, attempt);
-      if (isOver()) return;
-      if (ending.user !== undefined) return finish('user');
-      reason = ending.reason ?? 'end';
-      fail(reason, undefined, ending.wait);
-      this.#isSentAway = ending.wait !== undefined;
+      outcome = await this.#try(attempt);
     } catch {
-      if (!isOver()) fail(attempt.signal.aborted ? 'timeout' : 'network');
+      outcome = { reason: attempt.signal.aborted ? 'timeout' : 'network' };
     }
+    // Another one is under way, or it is closed.
+    if (this.#attempt !== attempt) return;
+    this.#end();
+    const { retryIn, ...why } = outcome;
+    if (why.state === 'connecting') return void this.#connect();
+    if (why.state) return this.#become(why as StateChange);
+    const wait = Math.round(retryIn ?? backoff(this.#failures++, this.#retry));
+    if (!retryIn) this.#staleAt = 0;
+    // The event `online` wakes it.
+    this.#timer = setTimeout(() => void this.#connect(), navigator.onLine === false ? OFFLINE_MS : wait);
+    this.#become({ ...why, state: 'waiting', retryIn: wait });
   }
 
-  /** Reads a stream to its end; says why it ended and when to come back, if the server did, or that it is another user's. */
-  async #read(
-    body: ReadableStream<Uint8Array>,
-    attempt: AbortController,
-  ): Promise<{ reason?: string; wait?: number | undefined; user?: string }> {
+  async #try(attempt: AbortController): Promise<Outcome> {
+    this.#watch(attempt, HEAD_TIMEOUT_MS);
+    const refused = this.#refused;
+    this.#refused = undefined;
+    const own = await this.#owner.headers({ status: refused, attempt: this.#failures });
+    // Nobody has another token.
+    if (refused && !own) return { state: 'closed', reason: 'status', status: refused };
+    const { status, headers, body } = await this.#request(own, attempt.signal);
+    if (status === 401 && !refused) {
+      this.#refused = status;
+      return { state: 'connecting' };
+    }
+    const verdict = judge(status, headers.get('Content-Type'));
+    if (verdict === 'waiting') return { reason: 'status', status, retryIn: retryAfter(headers.get('Retry-After')) };
+    if (verdict !== 'open') return { state: 'closed', reason: status === 200 ? 'type' : 'status', status };
+    if (this.#method === 'GET') return this.#read(body!, attempt);
+    return { state: 'open', user: decodeURIComponent(headers.get('Sse-User') ?? '') };
+  }
+
+  /** Reads a stream to its end; returns why it ended. */
+  async #read(body: ReadableStream<Uint8Array>, attempt: AbortController): Promise<Outcome> {
     let batch: StreamEvent[] = [];
-    let ending: { reason: string; wait: number | undefined } | undefined;
-    let user: string | undefined;
+    let outcome: Outcome = { reason: 'end' };
     const parser = new EventStreamParser(this.#lastEventId, (event) => {
-      if (user !== undefined) return;
-      const own = event.type.startsWith('sse:') ? readObject(event.data) : {};
-      if (event.type === 'sse:bye' || event.type === 'sse:busy') {
-        ending = { reason: String(own.reason ?? own.code), wait: parser.retry };
+      const { type, data, retry } = event;
+      if (outcome.state) return;
+      if (type === 'sse:bye' || type === 'sse:busy') {
+        const { reason, code } = JSON.parse(data) as Record<string, string>;
+        outcome = { reason: reason ?? code, retryIn: retry };
       } else {
-        if (event.type === 'sse:hello' || event.type === 'sse:grant') {
-          const named = typeof own.user === 'string' ? own.user : '';
-          this.#user ??= named;
-          if (named !== this.#user) {
-            user = named;
+        if (type === 'sse:hello' || type === 'sse:grant') {
+          const { user = '', pingInterval } = JSON.parse(data) as { user?: string; pingInterval?: number };
+          this.#user ??= user;
+          if (user !== this.#user) {
+            outcome = { state: 'closed', reason: 'user' };
             return;
           }
-          if (event.type === 'sse:hello') this.#deadAfter = deadAfter(own.pingInterval);
+          if (type === 'sse:hello') this.#deadAfter = deadAfter(pingInterval);
         }
+        this.#retry = retry ?? this.#retry;
         this.#failures = 0;
         this.#newKeys = [];
         this.#become({ state: 'open' });
       }
+      this.#lastEventId = event.lastEventId;
       batch.push(event);
     });
     const reader = body.getReader();
     for (let silence: number | undefined = HEAD_TIMEOUT_MS; ; silence = this.#deadAfter) {
       this.#watch(attempt, silence);
       const { value, done } = await reader.read();
-      if (this.#attempt !== attempt || done) break;
+      if (done || this.#attempt !== attempt) return outcome;
       parser.feed(value);
-      if (parser.retry !== undefined && ending === undefined) this.#retry = parser.retry;
-      if (user !== undefined) return { user };
-      this.#lastEventId = parser.lastEventId;
-      if (batch.length > 0) this.#owner.onEvents?.(batch);
+      if (outcome.state) return outcome;
+      if (batch[0]) this.#owner.onEvents?.(batch);
       batch = [];
-      // A retry of the hello says nothing of when to come back after the goodbye.
-      parser.retry = undefined;
     }
-    return ending ?? {};
   }
 
   /** Gives up an attempt that is silent for too long. */
   #watch(attempt: AbortController, ms: number | undefined): void {
     clearTimeout(this.#timer);
-    this.#deadAt = ms === undefined ? Number.POSITIVE_INFINITY : performance.now() + ms;
-    if (ms !== undefined) this.#timer = setTimeout(() => attempt.abort(), ms);
+    this.#staleAt = ms ? performance.now() + ms : Infinity;
+    if (ms) this.#timer = setTimeout(() => attempt.abort(), ms);
   }
 
-  #request(method: string, headers: Record<string, string> | undefined, signal: AbortSignal): Request {
-    const { url, withCredentials } = this.#terms;
-    const target = new URL(url);
-    for (const key of this.#keys) target.searchParams.append('connectKey', key);
-    for (const key of this.#newKeys) target.searchParams.append('newKey', key);
-    if (method === 'GET') target.searchParams.set('withKeys', '1');
+  #request(headers: Record<string, string> | undefined, signal: AbortSignal): Promise<Response> {
+    const target = new URL(this.#terms.url);
+    const { searchParams } = target;
     const fields = new Headers(headers);
     fields.set('Accept', 'text/event-stream');
-    if (this.#lastEventId !== '' && method === 'GET') {
-      // Of another origin, a header would cost a question before each connect; and one holds ASCII.
-      if (target.origin === globalThis.location?.origin && /^[ -~]*$/.test(this.#lastEventId))
-        fields.set('Last-Event-ID', this.#lastEventId);
-      else target.searchParams.set('lastEventId', this.#lastEventId);
+    const method = this.#method;
+    if (method === 'GET') {
+      for (const key of this.#keys) searchParams.append('connectKey', key);
+      for (const key of this.#newKeys) searchParams.append('newKey', key);
+      searchParams.set('withKeys', '1');
+      const id = this.#lastEventId;
+      // A header holds ASCII; and of another origin, it would cost a question before each connect.
+      if (target.origin !== location.origin || /[^ -~]/.test(id)) searchParams.set('lastEventId', id);
+      else if (id) fields.set('Last-Event-ID', id);
     }
-    const credentials = withCredentials ? 'include' : 'same-origin';
-    return new Request(target, { method, headers: fields, credentials, cache: 'no-store', signal });
+    const credentials = this.#terms.withCredentials ? 'include' : 'same-origin';
+    return fetch(target, { method, headers: fields, credentials, cache: 'no-store', signal });
   }
 
   #become(change: StateChange): void {
     if (this.#state === change.state && change.state !== 'waiting') return;
     this.#state = change.state;
     this.#owner.onState(change);
-  }
-}
-
-function readObject(data: string): Record<string, unknown> {
-  try {
-    return Object(JSON.parse(data)) as Record<string, unknown>;
-  } catch {
-    return {};
   }
 }

@@ -1,13 +1,13 @@
-import { Connection, type Asking, type StateChange, type Terms } from './connection.mjs';
+import { Connection, type Asking, type ConnectionOwner, type StateChange, type Terms } from './connection.mjs';
 import type { StreamEvent } from './parser.mjs';
-import { lockOf, newId, type Channel, type ToHolder, type ToTabs } from './protocol.mjs';
+import { newName, type Channel, type ToHolder, type ToTabs } from './protocol.mjs';
 import { Recent } from './recent.mjs';
 
 interface Tab {
   keys: readonly string[];
   readonly hasHeaders: boolean;
   /** It has gone; its keys stay for a moment, in case that it was only reloaded. */
-  leaving?: ReturnType<typeof setTimeout>;
+  isLeaving?: boolean;
 }
 
 const SETTLE_MS = 10;
@@ -17,31 +17,25 @@ const ASK_MS = 5_000;
 type Say<Message> = Message extends unknown ? Omit<Message, 'by'> : never;
 
 /** Holds one connection for all tabs on a channel: with the keys of all of them, for as long as there are any. */
-export class Holder {
-  readonly #id = newId();
+export class Holder implements ConnectionOwner {
+  readonly #id = newName();
   readonly #channel: Channel;
   readonly #connection: Connection;
-  readonly #over = new AbortController();
   readonly #tabs = new Map<string, Tab>();
   #recent: Recent;
   #isOpen: boolean;
   #change: StateChange = { state: 'connecting' };
-  #settling: ReturnType<typeof setTimeout> | undefined;
   #answer: ((headers: Record<string, string> | undefined) => void) | undefined;
 
   /** `recent`: what this connection has brought so far, of one that takes over. */
   constructor(terms: Terms, channel: Channel, recent?: Recent) {
     this.#channel = channel;
     this.#recent = recent?.copy() ?? new Recent('');
-    this.#isOpen = recent !== undefined;
-    this.#connection = new Connection(terms, {
-      headers: (asking) => this.#headers(asking),
-      onState: (change) => this.#become(change),
-      onEvents: (events) => this.#relay(events),
-    });
+    this.#isOpen = !!recent;
+    this.#connection = new Connection(terms, this);
     channel.onmessage = ({ data }) => this.#hear(data as ToHolder);
     this.#say({ say: 'lead', at: this.#recent.cursor });
-    if (recent === undefined) return;
+    if (!recent) return;
     const { keys, cursor } = this.#recent;
     this.#connection.open(keys, [], cursor);
     // In place of those that lived with the holder before: they join in a moment, if they live.
@@ -50,9 +44,7 @@ export class Holder {
   }
 
   stop(): void {
-    this.#over.abort();
-    clearTimeout(this.#settling);
-    for (const { leaving } of this.#tabs.values()) clearTimeout(leaving);
+    this.#isOpen = false;
     this.#connection.close();
     this.#channel.close();
   }
@@ -68,9 +60,9 @@ export class Holder {
     else if (message.do === 'headers') this.#answer?.(message.headers);
     else if (message.do === 'keys') {
       const tab = this.#tabs.get(message.from);
-      if (tab === undefined) return;
+      if (!tab) return;
       tab.keys = message.keys;
-      this.#settleSoon(SETTLE_MS);
+      this.#settleSoon();
     }
   }
 
@@ -78,44 +70,35 @@ export class Holder {
     const isKnown = this.#tabs.has(from);
     this.#tabs.set(from, { keys, hasHeaders });
     if (!isKnown) {
-      const { signal } = this.#over;
       // Granted when the tab is gone, however it went.
-      const watched = globalThis.navigator?.locks?.request(lockOf(from), { signal }, () => this.#leave(from));
-      watched?.catch(() => undefined);
+      void navigator.locks?.request(from, () => this.#leave(from));
     }
     const isFirst = !this.#isOpen;
     if (isFirst) this.#recent = new Recent(at, keys);
-    const found = at === '' ? { events: [], missed: [] } : this.#recent.after(at, keys);
-    this.#say({
-      say: 'welcome',
-      to: from,
-      at: found === undefined || at === '' ? this.#recent.cursor : at,
-      held: this.#recent.keys,
-      events: found?.events ?? [],
-      missed: found?.missed ?? (keys.length > 0 ? keys : ['@all']),
-      change: this.#change,
-    });
+    const { keys: held } = this.#recent;
+    this.#say({ say: 'welcome', to: from, held, change: this.#change, ...this.#recent.after(at, keys) });
     this.#isOpen = true;
     if (isFirst) this.#connection.open(keys, [], at);
-    else this.#settleSoon(SETTLE_MS);
+    else this.#settleSoon();
   }
 
   #leave(from: string): void {
     const tab = this.#tabs.get(from);
-    if (tab === undefined || tab.leaving !== undefined) return;
-    tab.leaving = setTimeout(() => {
+    if (!tab || tab.isLeaving) return;
+    tab.isLeaving = true;
+    setTimeout(() => {
       if (this.#tabs.get(from) === tab) this.#tabs.delete(from);
       this.#settle();
     }, LINGER_MS);
   }
 
-  #settleSoon(ms: number): void {
-    clearTimeout(this.#settling);
-    this.#settling = setTimeout(() => this.#settle(), ms);
+  #settleSoon(): void {
+    setTimeout(() => this.#settle(), SETTLE_MS);
   }
 
   /** Lets the connection hold what the tabs have. */
   #settle(): void {
+    if (!this.#isOpen) return;
     if (this.#tabs.size === 0) {
       this.#connection.close();
       this.#rest();
@@ -132,7 +115,7 @@ export class Holder {
     this.#connection.open([...keys], added);
   }
 
-  #relay(events: readonly StreamEvent[]): void {
+  onEvents(events: readonly StreamEvent[]): void {
     for (const event of events) {
       this.#recent.push(event);
       if (event.type === 'sse:hello') this.#change = { state: 'open' };
@@ -140,38 +123,30 @@ export class Holder {
     this.#say({ say: 'events', events });
   }
 
-  #become(change: StateChange): void {
-    const { state, status } = change;
-    const isTooMuch = status === 400 || status === 414 || status === 431;
-    if (state === 'closed') {
-      if (isTooMuch && this.#tabs.size > 1) this.#say({ say: 'part' });
-      else this.#say({ say: 'state', change });
-      this.#rest();
-    } else {
-      this.#change = change;
-      this.#say({ say: 'state', change });
-    }
+  onState(change: StateChange): void {
+    this.#change = change;
+    // 400: too many keys; 414 and 431: too long a URL.
+    const isTooMuch = this.#tabs.size > 1 && [400, 414, 431].includes(change.status!);
+    this.#say(isTooMuch ? { say: 'part' } : { say: 'state', change });
+    if (change.state === 'closed') this.#rest();
   }
 
   /** Whoever comes now begins anew. */
   #rest(): void {
-    for (const { leaving } of this.#tabs.values()) clearTimeout(leaving);
     this.#tabs.clear();
     this.#isOpen = false;
     this.#change = { state: 'connecting' };
   }
 
-  /** Asks the tabs for headers, the newest first, until one answers. */
-  async #headers(asking: Asking): Promise<Record<string, string> | undefined> {
-    const tabs = [...this.#tabs].filter(([, tab]) => tab.hasHeaders && tab.leaving === undefined).reverse();
-    for (const [to] of tabs) {
-      const answer = await new Promise<Record<string, string> | undefined>((resolve) => {
-        this.#answer = resolve;
-        this.#say({ say: 'ask', to, asking });
-        setTimeout(resolve, ASK_MS);
-      });
-      if (answer !== undefined) return answer;
-    }
-    return undefined;
+  /** Asks the newest of the tabs that have headers. */
+  async headers(asking: Asking): Promise<Record<string, string> | undefined> {
+    const to = [...this.#tabs].findLast(([, tab]) => tab.hasHeaders && !tab.isLeaving)?.[0];
+    if (!to) return undefined;
+    return new Promise((resolve, reject) => {
+      this.#answer = resolve;
+      // It may be gone: then the next attempt asks another.
+      setTimeout(reject, ASK_MS);
+      this.#say({ say: 'ask', to, asking });
+    });
   }
 }

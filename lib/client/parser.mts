@@ -3,28 +3,27 @@ export interface StreamEvent {
   readonly type: string;
   readonly data: string;
   readonly lastEventId: string;
-  readonly keys?: readonly string[];
+  readonly keys?: readonly string[] | undefined;
+  /** When to come back, in ms, if that was said with it or since the event before. */
+  readonly retry?: number | undefined;
 }
 
 /** Reads a `text/event-stream` as the HTML standard says, whichever way it is cut into pieces. */
 export class EventStreamParser {
-  /** The place to come back to. */
-  lastEventId: string;
-  /** What the server last said of when to come back, in ms. */
-  retry: number | undefined;
   readonly #onEvent: (event: StreamEvent) => void;
   // It leaves out one byte order mark at the start, as the standard wants.
   readonly #decoder = new TextDecoder();
   /** What there is of a line that has not ended. */
-  #rest: string[] = [];
+  #rest = '';
   #endsWithCr = false;
   #data: string[] = [];
   #type = '';
   #id: string;
   #keys: readonly string[] | undefined;
+  #retry: number | undefined;
 
   constructor(lastEventId: string, onEvent: (event: StreamEvent) => void) {
-    this.lastEventId = this.#id = lastEventId;
+    this.#id = lastEventId;
     this.#onEvent = onEvent;
   }
 
@@ -33,16 +32,10 @@ export class EventStreamParser {
     if (text === '') return;
     // An LF that belongs to the CR that ended the piece before.
     if (this.#endsWithCr && text[0] === '\n') text = text.slice(1);
-    this.#endsWithCr = text === '' ? false : text.endsWith('\r');
-    const lines = text.split(/\r\n|\r|\n/);
-    const last = lines.pop()!;
-    for (const line of lines) {
-      this.#rest.push(line);
-      const whole = this.#rest.join('');
-      this.#rest = [];
-      this.#read(whole);
-    }
-    if (last !== '') this.#rest.push(last);
+    this.#endsWithCr = text.endsWith('\r');
+    const lines = (this.#rest + text).split(/\r\n|\r|\n/);
+    this.#rest = lines.pop()!;
+    for (const line of lines) this.#read(line);
   }
 
   #read(line: string): void {
@@ -56,26 +49,24 @@ export class EventStreamParser {
     if (field === 'data') this.#data.push(value);
     else if (field === 'event') this.#type = value;
     else if (field === 'id' && !value.includes('\0')) this.#id = value;
-    else if (field === 'retry' && /^\d+$/.test(value)) this.retry = Number(value);
-    else if (field === 'keys') this.#keys = readKeys(value);
+    else if (field === 'retry' && /^\d+$/.test(value)) this.#retry = Number(value);
+    else if (field === 'keys') this.#keys = JSON.parse(value) as string[];
   }
 
   #dispatch(): void {
-    this.lastEventId = this.#id;
-    const [type, data, keys] = [this.#type || 'message', this.#data, this.#keys];
+    const event = {
+      type: this.#type || 'message',
+      data: this.#data.join('\n'),
+      lastEventId: this.#id,
+      keys: this.#keys,
+      retry: this.#retry,
+    };
+    const isEvent = this.#data.length > 0;
     this.#type = '';
     this.#data = [];
     this.#keys = undefined;
-    if (data.length > 0) this.#onEvent({ type, data: data.join('\n'), lastEventId: this.#id, keys });
-  }
-}
-
-/** Of a server that is not ours, a field of that name may hold anything. */
-function readKeys(value: string): readonly string[] | undefined {
-  try {
-    const keys: unknown = JSON.parse(value);
-    return Array.isArray(keys) ? keys.map(String) : undefined;
-  } catch {
-    return undefined;
+    if (!isEvent) return;
+    this.#retry = undefined;
+    this.#onEvent(event);
   }
 }

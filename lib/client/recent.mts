@@ -3,6 +3,13 @@ import type { StreamEvent } from './parser.mjs';
 const MAX_EVENTS = 500;
 const MAX_CHARS = 256 * 1024;
 
+/** What somebody has missed. */
+export interface After {
+  readonly at: string;
+  readonly events: readonly StreamEvent[];
+  readonly missed: readonly string[];
+}
+
 /**
  * The newest events of a connection, bounded, and since when it has held each of its keys: what a tab has missed that was
  * away for a moment.
@@ -58,26 +65,15 @@ export class Recent {
     this.#since = new Map(Array.from(keys, (key) => [key, this.#since.get(key) ?? now]));
   }
 
-  /** What came after a place, and which of some keys may have missed more; undefined: the place is not among them. */
-  after(cursor: string, keys: readonly string[] = []): { events: StreamEvent[]; missed: string[] } | undefined {
-    const at = this.#find(cursor);
-    if (at === undefined) return undefined;
-    const missed = keys.filter((key) => (this.#since.get(key) ?? Number.POSITIVE_INFINITY) > this.#dropped + at);
-    return { events: this.#events.slice(at), missed };
-  }
-
-  /** Forgets what came after a place, and returns it; undefined: the place is not among them. */
-  rewind(cursor: string): StreamEvent[] | undefined {
-    const at = this.#find(cursor);
-    if (at === undefined) return undefined;
-    const events = this.#events.splice(at);
-    for (const { data } of events) this.#chars -= data.length;
-    return events;
-  }
-
-  /** How many events there are up to and with the last at a place. */
-  #find(cursor: string): number | undefined {
-    const at = this.#events.findLastIndex(({ lastEventId }) => lastEventId === cursor) + 1;
-    return at > 0 || cursor === this.#base ? at : undefined;
+  /**
+   * What came after a place ('' = now), and which of some keys may have missed more: all of them, if the place is not
+   * among those that are known. `at` is where that begins.
+   */
+  after(cursor: string, keys: readonly string[] = []): After {
+    const known = this.#events.findLastIndex(({ lastEventId }) => lastEventId === cursor) + 1;
+    if (cursor === '') return { at: this.cursor, events: [], missed: [] };
+    if (known === 0 && cursor !== this.#base) return { at: this.cursor, events: [], missed: ['@all', ...keys] };
+    const missed = keys.filter((key) => !(this.#since.get(key)! <= this.#dropped + known));
+    return { at: cursor, events: this.#events.slice(known), missed };
   }
 }

@@ -1,8 +1,8 @@
-import { Connection, type Asking, type StateChange, type Terms } from './connection.mjs';
+import { Connection, type Asking, type State, type StateChange, type Terms } from './connection.mjs';
 import { Holder } from './holder.mjs';
 import { lead } from './lead.mjs';
 import type { StreamEvent } from './parser.mjs';
-import { lockOf, newId, scopeOf, type Channel, type ToHolder, type ToTabs } from './protocol.mjs';
+import { newName, scopeOf, type Channel, type ToHolder, type ToTabs } from './protocol.mjs';
 import { Recent } from './recent.mjs';
 
 export type HeadersOf =
@@ -20,27 +20,24 @@ export interface Wish {
   readonly worker: string | false;
   /** The place to begin at. */
   readonly lastEventId: string;
-  /** Under which the place outlives a reload; undefined: it does not. */
-  readonly memory: string | undefined;
-}
-
-export interface TabOwner {
-  deliver(event: StreamEvent): void;
-  onState(change: StateChange): void;
+  /** Under which the place outlives a reload; '': it does not. */
+  readonly memory: string;
 }
 
 const WORKER_MS = 5_000;
 const REMEMBER_MS = 1_000;
 // What they say, they say of the connection at that time.
-const OF_THE_MOMENT = new Set(['sse:hello', 'sse:bye', 'sse:busy', 'sse:grant']);
+const OF_THE_MOMENT = /^sse:(hello|bye|busy|grant)$/;
 
 /** This tab's end of a connection, its own or one that it shares: its keys, its place, and what is for it. */
 export class Tab {
   readonly #wish: Wish;
-  readonly #owner: TabOwner;
+  readonly #tell: (event: Event) => void;
+  state: State = 'connecting';
   #share: boolean;
-  #keys: Set<string>;
-  #cursor: string;
+  keys: ReadonlySet<string>;
+  /** Its place. */
+  lastEventId: string;
   #user: string | undefined;
   #id = '';
   /** The holder that has welcomed this tab. */
@@ -55,27 +52,17 @@ export class Tab {
   #life: AbortController | undefined;
   #rememberedAt = 0;
 
-  constructor(wish: Wish, keys: Iterable<string>, owner: TabOwner) {
+  constructor(wish: Wish, keys: Iterable<string>, tell: (event: Event) => void) {
     this.#wish = wish;
-    this.#keys = new Set(keys);
-    this.#owner = owner;
-    this.#cursor = wish.lastEventId;
-    const { BroadcastChannel, SharedWorker, navigator } = globalThis;
-    const canShare = BroadcastChannel !== undefined && (navigator.locks ?? (wish.worker !== false && SharedWorker));
-    this.#share = wish.share && Boolean(canShare);
-  }
-
-  get lastEventId(): string {
-    return this.#cursor;
-  }
-
-  get keys(): ReadonlySet<string> {
-    return this.#keys;
+    this.keys = new Set(keys);
+    this.#tell = tell;
+    this.lastEventId = wish.lastEventId;
+    this.#share = wish.share;
   }
 
   setKeys(keys: Iterable<string>): void {
-    this.#keys = new Set(keys);
-    if (this.#by !== undefined) this.#say({ do: 'keys', from: this.#id, keys: [...this.#keys] });
+    this.keys = new Set(keys);
+    if (this.#by) this.#say({ do: 'keys', from: this.#id, keys: [...this.keys] });
   }
 
   wake(): void {
@@ -85,19 +72,16 @@ export class Tab {
 
   /** Finds its connection. Safe to call again. */
   async attach(): Promise<void> {
-    if (this.#life !== undefined) return;
+    if (this.#life) return;
     const life = new AbortController();
     this.#life = life;
-    const memory = this.#cursor === this.#wish.lastEventId ? this.#recall() : undefined;
-    if (this.#share || memory !== undefined) {
-      this.#user = await this.#identify(life.signal);
-      if (life.signal.aborted) return;
-    }
-    if (memory !== undefined && memory[0] === this.#user) this.#cursor = memory[1]!;
-    this.#id = newId();
+    if (this.#share) this.#user = await this.#identify(life.signal);
+    if (life.signal.aborted) return;
+    this.lastEventId = this.#inMemory((storage, name) => storage.getItem(name)) ?? this.lastEventId;
+    this.#id = newName();
     const { url, withCredentials } = this.#wish;
     const terms: Terms = { url, withCredentials, user: this.#user };
-    if (this.#share) await this.#attachShared(terms, life.signal);
+    if (this.#share) await this.#attachShared(terms, life.signal).catch(() => this.#part());
     else this.#attachOwn(terms, life.signal);
   }
 
@@ -111,32 +95,24 @@ export class Tab {
 
   /** Keeps its place for the time after a reload. */
   remember(): void {
-    const { memory } = this.#wish;
-    if (memory === undefined || this.#by === undefined) return;
+    if (!this.#by) return;
     this.#rememberedAt = performance.now();
-    try {
-      sessionStorage.setItem(memory, JSON.stringify([this.#user, this.#cursor]));
-    } catch {
-      // A page may have no storage, or a full one: then a reload begins anew.
-      this.#rememberedAt = Number.POSITIVE_INFINITY;
-    }
+    this.#inMemory((storage, name) => storage.setItem(name, this.lastEventId));
   }
 
   forget(): void {
     this.detach();
-    try {
-      sessionStorage.removeItem(this.#wish.memory ?? '');
-    } catch {
-      // As above.
-    }
+    this.#inMemory((storage, name) => storage.removeItem(name));
   }
 
-  #recall(): [user: string, cursor: string] | undefined {
+  #inMemory<T>(act: (storage: Storage, name: string) => T): T | undefined {
+    const { memory } = this.#wish;
     try {
-      return JSON.parse(sessionStorage.getItem(this.#wish.memory ?? '')!) ?? undefined;
+      if (memory) return act(sessionStorage, `${memory} ${this.#user}`);
     } catch {
-      return undefined;
+      // A page may have no storage, or a full one: then a reload begins anew.
     }
+    return undefined;
   }
 
   #attachOwn(terms: Terms, signal: AbortSignal): void {
@@ -148,14 +124,14 @@ export class Tab {
 
   async #attachShared(terms: Terms, signal: AbortSignal): Promise<void> {
     const { locks } = navigator;
-    // The holder waits for it to learn that this tab is gone.
-    if (locks !== undefined) {
-      await new Promise<void>((resolve) => {
-        const whileAlive = (): Promise<void> => {
+    if (locks) {
+      // The holder waits for it to learn that this tab is gone.
+      await new Promise<void>((resolve, reject) => {
+        const whileAttached = (): Promise<void> => {
           resolve();
           return new Promise((free) => signal.addEventListener('abort', () => free()));
         };
-        locks.request(lockOf(this.#id), whileAlive).catch(resolve);
+        locks.request(this.#id, whileAttached).catch(reject);
       });
       if (signal.aborted) return;
     }
@@ -166,17 +142,17 @@ export class Tab {
     const leadToo = (): void => {
       if (isLeading || signal.aborted) return;
       isLeading = true;
-      if (locks === undefined) this.#part();
-      else lead(scope, () => this.#recent, signal);
+      if (locks) lead(scope, () => this.#recent, signal);
+      else if (!this.#by) this.#part();
     };
     const { worker } = this.#wish;
-    if (worker === false || globalThis.SharedWorker === undefined) return leadToo();
+    if (!worker) return leadToo();
     try {
       new SharedWorker(worker, { type: 'module', name: scope }).addEventListener('error', leadToo);
-      const timer = setTimeout(leadToo, WORKER_MS);
-      signal.addEventListener('abort', () => clearTimeout(timer));
+      // To take over from it when it dies, or if it never comes.
+      setTimeout(leadToo, WORKER_MS);
     } catch {
-      // Forbidden by the page's Content-Security-Policy.
+      // The browser has none, or the page's Content-Security-Policy forbids it.
       leadToo();
     }
   }
@@ -186,8 +162,7 @@ export class Tab {
     return new Promise((resolve) => {
       const identity = new Connection(this.#wish, {
         headers: (asking) => this.#headers(asking),
-        onState: (change) => this.#owner.onState(change),
-        onUser: resolve,
+        onState: (change) => (change.state === 'open' ? resolve(change.user!) : this.#become(change)),
       });
       this.#identity = identity;
       signal.addEventListener('abort', () => identity.close());
@@ -208,18 +183,20 @@ export class Tab {
     this.#channel?.postMessage(message);
   }
 
-  #join(at = this.#cursor): void {
+  #join(at = this.lastEventId): void {
     const { headers } = this.#wish;
-    this.#say({ do: 'join', from: this.#id, keys: [...this.#keys], at, hasHeaders: headers !== undefined });
+    this.#say({ do: 'join', from: this.#id, keys: [...this.keys], at, hasHeaders: !!headers });
   }
 
   #hear(message: ToTabs): void {
     const { say, by } = message;
     if (say === 'lead') {
       this.#by = undefined;
-      const again = this.#recent?.rewind(message.at);
-      this.#seen = new Set(again?.map(({ lastEventId }) => lastEventId));
-      this.#join(again === undefined ? this.#cursor : message.at);
+      const { at } = message;
+      const again = this.#recent?.after(at);
+      const isBehind = again?.at === at;
+      this.#seen = new Set(isBehind ? again.events.map(({ lastEventId }) => lastEventId) : []);
+      this.#join(isBehind ? at : this.lastEventId);
     } else if (say === 'welcome') {
       if (message.to === this.#id) this.#settle(message);
     } else if (by !== this.#by) {
@@ -239,45 +216,47 @@ export class Tab {
     this.#by = by;
     if (this.#recent?.cursor === at) this.#recent.hold(held);
     else this.#recent = new Recent(at, held);
-    if (this.#cursor === '' || missed.length > 0) this.#cursor = at;
+    if (this.lastEventId === '' || missed.length > 0) this.lastEventId = at;
     this.#isEarly = !this.#areIn(held);
     this.#become(change);
-    if (missed.length > 0) {
-      const data = JSON.stringify({ reason: 'unknown', keys: missed });
-      this.#owner.deliver({ type: 'sse:gap', data, lastEventId: this.#cursor });
-    }
+    this.#deliverGap(at, 'unknown', missed);
     for (const event of events) this.#take(event, true);
     // Keys that came or went while it waited.
-    this.setKeys(this.#keys);
+    this.setKeys(this.keys);
   }
 
   #take(event: StreamEvent, isLate = false): void {
     this.#recent!.push(event);
-    if (this.#seen.delete(event.lastEventId) || (isLate && OF_THE_MOMENT.has(event.type))) return;
-    this.#cursor = event.lastEventId;
-    if (event.type === 'sse:hello') {
-      this.#user ??= (JSON.parse(event.data) as { user?: string }).user ?? '';
-      this.#become({ state: 'open' });
-    }
-    const theirs = event.type === 'sse:gap' ? this.#ownGap(event) : event;
-    if (theirs.keys?.every((key) => !key.startsWith('@') && !this.#keys.has(key)) !== true) this.#owner.deliver(theirs);
+    if (this.#seen.delete(event.lastEventId)) return;
+    this.lastEventId = event.lastEventId;
+    if (isLate && OF_THE_MOMENT.test(event.type)) return;
+    if (event.type === 'sse:hello') this.#become({ state: 'open' });
+    const isFor = (key: string): boolean => key.startsWith('@') || this.keys.has(key);
+    if (event.type === 'sse:gap') {
+      const { reason, keys } = JSON.parse(event.data) as { reason: string; keys: string[] };
+      this.#deliverGap(event.lastEventId, reason, keys.filter(isFor));
+    } else if (event.keys?.some(isFor) !== false) this.#deliver(event);
+  }
+
+  #deliver({ type, data, lastEventId }: StreamEvent, more?: object): void {
+    this.#tell(Object.assign(new MessageEvent(type, { data, lastEventId }), more));
+  }
+
+  #deliverGap(lastEventId: string, reason: string, keys: readonly string[]): void {
+    const gap = { reason, keys };
+    if (keys.length > 0) this.#deliver({ type: 'gap', data: JSON.stringify(gap), lastEventId }, gap);
   }
 
   #areIn(held: readonly string[]): boolean {
-    return [...this.#keys].every((key) => held.includes(key));
-  }
-
-  /** What a gap of the connection is to this tab. */
-  #ownGap(event: StreamEvent): StreamEvent {
-    const gap = JSON.parse(event.data) as { keys: string[] };
-    const keys = gap.keys.filter((key) => key.startsWith('@') || this.#keys.has(key));
-    return { ...event, data: JSON.stringify({ ...gap, keys }), keys };
+    return [...this.keys].every((key) => held.includes(key));
   }
 
   #become(change: StateChange): void {
     if (change.state === 'closed') this.detach();
     if (change.state === 'open' && this.#isEarly) change = { state: 'connecting' };
-    this.#owner.onState(change);
+    if (change.state === this.state && !change.reason) return;
+    this.state = change.state;
+    this.#tell(Object.assign(new Event('state'), change));
   }
 
   /** Goes on with a connection of its own. */
@@ -288,13 +267,13 @@ export class Tab {
   }
 
   async #answer(asking: Asking): Promise<void> {
-    this.#say({ do: 'headers', from: this.#id, headers: (await this.#headers(asking)) ?? {} });
+    this.#say({ do: 'headers', from: this.#id, headers: await this.#headers(asking) });
   }
 
   /** Its own headers; undefined: there are none, or they were refused and are always the same. */
   async #headers(asking: Asking): Promise<Record<string, string> | undefined> {
     const { headers } = this.#wish;
     if (typeof headers === 'function') return headers(asking);
-    return asking.status === undefined ? headers : undefined;
+    return asking.status ? undefined : headers;
   }
 }

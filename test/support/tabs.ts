@@ -44,7 +44,7 @@ const HTML = (client: string): string => `<!doctype html><meta charset="utf-8"><
     for (const name of NAMES) {
       sse.on(name, ({ type, data, lastEventId }) => window.got.push({ type, data, lastEventId }));
     }
-    sse.on('state', ({ type, ...state }) => window.states.push(state));
+    sse.on('state', ({ state, status, reason, retryIn }) => window.states.push(JSON.parse(JSON.stringify({ state, status, reason, retryIn }))));
     return sse;
   };
   window.begin = ({ url = '/stream', ...options }) => void window.listen(connect(url, options));
