@@ -133,7 +133,9 @@ export class Endpoint {
     this.#cors?.apply(request, response);
     if (user !== undefined) {
       response.setHeader(USER_HEADER, encodeURIComponent(user));
-      addTo(response, 'Access-Control-Expose-Headers', USER_HEADER);
+      if (response.hasHeader('Access-Control-Allow-Origin')) {
+        addTo(response, 'Access-Control-Expose-Headers', USER_HEADER);
+      }
     }
     response.writeHead(200);
   }

@@ -7,8 +7,10 @@ const MAX_GZIPPED_BYTES = 5_000;
 
 describe('client.js', () => {
   let cluster: Cluster;
-  const get = (options: RequestInit = {}, path = '/stream/client.js'): Promise<Response> =>
-    fetch(cluster.url + path, { ...options, headers: { Connection: 'close', ...options.headers } });
+  const get = (
+    { method = 'GET', headers = {} }: { method?: string; headers?: Record<string, string> } = {},
+    path = '/stream/client.js',
+  ): Promise<Response> => fetch(cluster.url + path, { method, headers: { Connection: 'close', ...headers } });
 
   before(async () => {
     cluster = await Cluster.start();

@@ -124,7 +124,7 @@ export class Connection {
     const wait = Math.round(retryIn ?? backoff(this.#failures++, this.#retry));
     if (!retryIn) this.#staleAt = 0;
     // The event `online` wakes it.
-    this.#timer = setTimeout(() => void this.#connect(), navigator.onLine === false ? OFFLINE_MS : wait);
+    this.#timer = setTimeout(() => void this.#connect(), navigator.onLine ? wait : OFFLINE_MS);
     this.#become({ ...why, state: 'waiting', retryIn: wait });
   }
 

@@ -20,6 +20,7 @@ type Say<Message> = Message extends unknown ? Omit<Message, 'by'> : never;
 export class Holder implements ConnectionOwner {
   readonly #id = newName();
   readonly #channel: Channel;
+  readonly #locks: LockManager | undefined;
   readonly #connection: Connection;
   readonly #tabs = new Map<string, Tab>();
   #recent: Recent;
@@ -27,12 +28,14 @@ export class Holder implements ConnectionOwner {
   #change: StateChange = { state: 'connecting' };
   #answer: ((headers: Record<string, string> | undefined) => void) | undefined;
 
-  /** `recent`: what this connection has brought so far, of one that takes over. */
-  constructor(terms: Terms, channel: Channel, recent?: Recent) {
+  /** `locks`: of tabs that may go. `recent`: what this connection has brought so far, of one that takes over. */
+  constructor(terms: Terms, channel: Channel, locks?: LockManager, recent?: Recent) {
     this.#channel = channel;
+    this.#locks = locks;
     this.#recent = recent?.copy() ?? new Recent('');
     this.#isOpen = !!recent;
     this.#connection = new Connection(terms, this);
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- a port is started by that alone
     channel.onmessage = ({ data }) => this.#hear(data as ToHolder);
     this.#say({ say: 'lead', at: this.#recent.cursor });
     if (!recent) return;
@@ -50,6 +53,7 @@ export class Holder implements ConnectionOwner {
   }
 
   #say(message: Say<ToTabs>): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that is of windows
     this.#channel.postMessage({ by: this.#id, ...message });
   }
 
@@ -71,7 +75,7 @@ export class Holder implements ConnectionOwner {
     this.#tabs.set(from, { keys, hasHeaders });
     if (!isKnown) {
       // Granted when the tab is gone, however it went.
-      void navigator.locks?.request(from, () => this.#leave(from));
+      void this.#locks?.request(from, () => this.#leave(from));
     }
     const isFirst = !this.#isOpen;
     if (isFirst) this.#recent = new Recent(at, keys);

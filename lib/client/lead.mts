@@ -8,9 +8,10 @@ import type { Recent } from './recent.mjs';
  * `recent`: what whoever held it before has brought.
  */
 export function lead(scope: string, recent: () => Recent | undefined, signal?: AbortSignal): void {
+  const { locks } = navigator;
   const hold = (): Promise<void> | undefined => {
     if (signal?.aborted) return undefined;
-    const holder = new Holder(termsOf(scope), new BroadcastChannel(scope), recent());
+    const holder = new Holder(termsOf(scope), new BroadcastChannel(scope), locks, recent());
     return new Promise((resolve) => {
       signal?.addEventListener('abort', () => {
         holder.stop();
@@ -18,7 +19,6 @@ export function lead(scope: string, recent: () => Recent | undefined, signal?: A
       });
     });
   };
-  const { locks } = navigator;
   // Plain http has no locks; but there is one worker of a name.
   if (locks) void locks.request(scope, hold);
   else void hold();

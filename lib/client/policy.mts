@@ -12,7 +12,7 @@ export function judge(status: number, contentType: string | null): Verdict {
 /** When to come back after a number of failures in a row, in ms: longer each time, and by chance, so that not all come at once. */
 export function backoff(failures: number, retry: number, random = Math.random()): number {
   // After a retry of 0 as well.
-  return random * Math.min(MAX_DELAY_MS, Math.max(retry, 100) * 2 ** Math.min(failures, 16));
+  return random * Math.min(MAX_DELAY_MS, Math.max(retry, 100) * 1.5 ** Math.min(failures, 50));
 }
 
 /** Reads `Retry-After`, seconds or a date; in ms. undefined: it says nothing, or now. */

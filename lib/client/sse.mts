@@ -55,7 +55,7 @@ export class Sse extends EventTarget {
     const stream = new URL(url, document.baseURI);
     const script = new URL(`${stream.pathname.replace(/\/$/, '')}/client.js`, stream);
     const { worker = script.origin === location.origin && script } = options;
-    const first = [keys].flat() as string[];
+    const first = [keys].flat();
     this.#wish = {
       url: stream.href,
       withCredentials,

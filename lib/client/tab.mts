@@ -172,6 +172,7 @@ export class Tab {
 
   #listen(channel: Channel, signal: AbortSignal): void {
     this.#channel = channel;
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- a port is started by that alone
     channel.onmessage = ({ data }) => this.#hear(data as ToTabs);
     signal.addEventListener('abort', () => {
       channel.close();

@@ -91,9 +91,9 @@ describe('the browser client', { timeout: SUITE_MS }, () => {
         for (const n of numbers(4)) all.push(await tabs.open({ keys: ['a', `tab:${n}`] }));
         const last = all.at(-1)!;
         let published = 0;
-        let stop = false;
+        const over = new AbortController();
         const publishing = (async () => {
-          while (!stop) {
+          while (!over.signal.aborted) {
             await server.sse.publish(published % 2 === 0 ? 'a' : 'tab:3', String(published++));
             await new Promise((resolve) => setTimeout(resolve, 2));
           }
@@ -105,7 +105,7 @@ describe('the browser client', { timeout: SUITE_MS }, () => {
           await eventually(async () => (await last.data()).length > seen + 10);
           await eventually(() => server.sse.countAll() === 1);
         }
-        stop = true;
+        over.abort();
         await publishing;
         await last.hears(String(published - 1));
         assert.deepEqual(await last.data(), numbers(published));

@@ -50,6 +50,7 @@ export async function startPlain(
   const cors = Cors.of(options);
   const server = createServer((request, response) => {
     if (request.url === clientPathOf(options.path)) serveClient(request, response);
+    else if (request.url?.endsWith('.js') === true) response.writeHead(404).end();
     else if (publisher !== undefined && request.method === 'POST') {
       cors?.apply(request, response);
       void publisher.serve(request, response);

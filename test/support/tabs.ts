@@ -34,7 +34,10 @@ const TAKE_AWAY: Record<Mode, string> = {
   own: 'delete window.SharedWorker; delete window.BroadcastChannel;',
 };
 
-const HTML = (client: string): string => `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">
+/** What a test's page is. */
+export const HTML = (
+  client = '/stream/client.js',
+): string => `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">
 <script type="module">
   import { connect } from '${client}';
   const NAMES = ['message', 'created', 'gap', 'sse:hello', 'sse:bye', 'sse:busy', 'sse:end'];
@@ -68,16 +71,17 @@ export class Tabs {
     browser: Browser,
     server: { readonly url: string },
     mode: Mode,
-    { csp, client }: { csp?: string; client?: string } = {},
+    { csp, isServed = false }: { csp?: string; isServed?: boolean } = {},
   ): Promise<Tabs> {
     const context = await browser.newContext();
     const { origin } = new URL(server.url);
     await context.addInitScript(TAKE_AWAY[mode]);
+    if (isServed) return new Tabs(context, origin);
     await context.route(`${origin}/page*`, (route) =>
       route.fulfill({
         contentType: 'text/html',
         headers: csp === undefined ? {} : { 'Content-Security-Policy': csp },
-        body: HTML(client ?? '/stream/client.js'),
+        body: HTML(),
       }),
     );
     return new Tabs(context, origin);
@@ -145,7 +149,11 @@ export class TabPage {
   }
 
   async inState(state: string): Promise<void> {
-    await eventually(async () => (await this.run('sse.state')) === state, `the tab is ${state}`);
+    try {
+      await eventually(async () => (await this.run('sse.state')) === state);
+    } catch {
+      throw new Error(`the tab never was ${state}: ${JSON.stringify(await this.states())}`);
+    }
   }
 
   /** Waits until a message is there, which is to be the last. */
