@@ -55,6 +55,7 @@ describe('the browser client', { timeout: SUITE_MS }, () => {
         const tabs = await tabsOf(server, mode);
         const all = await Promise.all(numbers(10).map((n) => tabs.open({ keys: ['all', `tab:${n}`] })));
         assert.equal(server.sse.countAll(), 1);
+        assert.equal(await all[0]!.run(`'SharedWorker' in window`), mode === 'SharedWorker');
 
         await server.sse.publish('all', 'one');
         await server.sse.publish(['tab:3', 'tab:4'], { event: 'created', data: 'for two' });
@@ -286,6 +287,28 @@ describe('the browser client', { timeout: SUITE_MS }, () => {
         await slow.hears('1499');
         for (const tab of [quick, slow]) assert.deepEqual(await tab.data(), numbers(1_500));
       });
+
+      if (mode === 'SharedWorker') {
+        inBrowser('goes on in a tab when the shared worker dies', async () => {
+          const server = await serve();
+          const tabs = await tabsOf(server, mode);
+          const all = [await tabs.open({ keys: ['a', 'b'] }), await tabs.open({ keys: ['a', 'c'] })];
+          await server.sse.publish('a', '0');
+          for (const tab of all) await tab.hears('0');
+          const devtools = await browser!.newBrowserCDPSession();
+          const { targetInfos } = await devtools.send('Target.getTargets');
+          const worker = targetInfos.find(({ type, url }) => type === 'shared_worker' && url.startsWith(server.url))!;
+          await devtools.send('Target.closeTarget', { targetId: worker.targetId });
+          for (const n of ['1', '2', '3']) await server.sse.publish('a', n);
+          for (const tab of all) {
+            await tab.hears('3');
+            assert.deepEqual(await tab.data(), ['0', '1', '2', '3']);
+            assert.deepEqual(await tab.gaps(), []);
+          }
+          await eventually(() => server.sse.countAll() === 1);
+          await devtools.detach();
+        });
+      }
 
       inBrowser('parts when the server does not take the keys of all tabs on one connection', async () => {
         const server = await serve({ maxKeys: 4 });
