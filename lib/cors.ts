@@ -2,8 +2,8 @@ import { isOn, type SsePublisher } from './bridge_options';
 import { check, isObject, oneOf, optional, type Check } from './check';
 import type { SseResponse } from './connection';
 import { SseError, show } from './error';
+import { addTo } from './header_list';
 import type { SseRequest } from './request';
-import { addVary } from './vary';
 
 /** `config.sse.cors`: which pages of other origins may read the streams. */
 export interface SseCors {
@@ -69,7 +69,7 @@ export class Cors {
       return;
     }
     // Also for those who are not allowed: a cache must not give their answer to others.
-    addVary(response, 'Origin');
+    addTo(response, 'Vary', 'Origin');
     // Node joins several into one text with commas, which is no origin.
     if (origin === undefined || !this.#origins.has(origin)) return;
     response.setHeader(ALLOW_ORIGIN, origin);

@@ -5,6 +5,7 @@ import type { Broker } from './broker';
 import { Cors } from './cors';
 import { SseError, show } from './error';
 import { encodeOwn } from './event';
+import { addTo } from './header_list';
 import type { Hub, Joined, Joining, SseLogger } from './hub';
 import type { Feed, SseResponse } from './connection';
 import { checkOpenOptions, type OpenOptions } from './open_options';
@@ -13,7 +14,6 @@ import { idOf, run as keyOf } from './run';
 import type { Seat } from './seats';
 import { checkMethod, readOpened, readRequest, type Asked, type SseRequest } from './request';
 import { SseStream, streamOf } from './stream';
-import { addVary } from './vary';
 
 // RFC 9113, 8.2.2: fields of a connection, which HTTP/2 forbids.
 const CONNECTION_HEADERS = new Set(['connection', 'keep-alive', 'proxy-connection', 'upgrade']);
@@ -27,6 +27,9 @@ const BODY_HEADERS = [
   'ETag',
   'Last-Modified',
 ];
+
+// Says who the client is, before it reads a byte: tabs of different users must not share a stream.
+const USER_HEADER = 'Sse-User';
 
 // What may be otherwise soon.
 const NO_ROOM = new Set(['ERR_SSE_SHUTDOWN', 'ERR_SSE_OVERLOAD', 'ERR_SSE_USER_CLIENTS']);
@@ -134,8 +137,8 @@ export class Endpoint {
   ): Promise<Joined | undefined> {
     const { headers, ...rest } = settings;
     const admission = await this.#authorizer.admit(async () => ctx, asked);
-    const { keys, lastEventId, showsKeys } = asked;
-    const joining = { ...admission, ...rest, asked: keys, lastEventId, showsKeys };
+    const { keys, lastEventId, showsKeys, newKeys } = asked;
+    const joining = { ...admission, ...rest, asked: keys, lastEventId, showsKeys, newKeys };
     // What is sent to one client alone may hold its secrets next to what others have made it say.
     const compressed = settings.isPrivate !== true && this.#hub.compresses(request, joining);
     const isBehind = await this.#isBehind(joining);
@@ -147,7 +150,7 @@ export class Endpoint {
       return undefined;
     }
     if (request.method === 'HEAD') {
-      this.#writeHead(request, response, { headers, compressed });
+      this.#writeHead(request, response, { headers, compressed, user: joining.user });
       response.end();
       return undefined;
     }
@@ -157,7 +160,7 @@ export class Endpoint {
       if (isOver(response)) return undefined;
       // Once more: it takes a while to ask the others.
       this.#checkRoom(seat);
-      this.#writeHead(request, response, { headers, compressed });
+      this.#writeHead(request, response, { headers, compressed, user: joining.user });
       return this.#hub.open(response, { ...joining, compressed, isBehind });
     } finally {
       seat?.release();
@@ -229,7 +232,7 @@ export class Endpoint {
   #writeHead(
     request: SseRequest,
     response: SseResponse,
-    { headers, compressed }: { headers?: OpenOptions['headers']; compressed: boolean },
+    { headers, compressed, user }: { headers?: OpenOptions['headers']; compressed: boolean; user: string | undefined },
   ): void {
     forgetBody(response);
     const head: Record<string, string> = { 'Content-Type': 'text/event-stream' };
@@ -243,21 +246,27 @@ export class Endpoint {
       else head[name] = value;
     }
     const isCompressible = this.#options.compression !== false;
-    if (this.#cors === undefined && !isCompressible) {
+    if (this.#cors === undefined && !isCompressible && user === undefined) {
       // What is set before is kept for as long as the response is open.
       response.writeHead(200, head);
       return;
     }
     for (const [name, value] of Object.entries(head)) response.setHeader(name, value);
     this.#cors?.apply(request, response);
-    if (isCompressible) addVary(response, 'Accept-Encoding');
+    if (isCompressible) addTo(response, 'Vary', 'Accept-Encoding');
     if (compressed) response.setHeader('Content-Encoding', 'gzip');
+    if (user !== undefined) {
+      response.setHeader(USER_HEADER, encodeURIComponent(user));
+      if (response.hasHeader('Access-Control-Allow-Origin')) {
+        addTo(response, 'Access-Control-Expose-Headers', USER_HEADER);
+      }
+    }
     response.writeHead(200);
   }
 
   /** Answers 200 and ends: a browser comes back by itself, as it never does after a 503. */
   #sendAway(request: SseRequest, response: SseResponse, code: string): void {
-    this.#writeHead(request, response, { compressed: false });
+    this.#writeHead(request, response, { compressed: false, user: undefined });
     const retry = spread(this.#options.retry);
     response.end(encodeOwn('busy', { code, retry }, { retry }));
     this.#hub.emit('refuse', { status: 200, code });

@@ -77,6 +77,8 @@ export interface Joining extends Partial<Omit<Admission, 'keys'>> {
   readonly lastEventId?: string | undefined;
   /** Whether each message is to say for which keys it is. Left out: no. */
   readonly showsKeys?: boolean;
+  /** Keys of which it gets what comes from now on, wherever it was. */
+  readonly newKeys?: readonly string[];
   /** Whether what it is sent is compressed; its head says so. Left out: no. */
   readonly compressed?: boolean;
   /** Whether it is to have nothing of the log but `run`: it is counted, and ended as others are. */
@@ -286,14 +288,17 @@ export class Hub implements Replica {
   open(response: SseResponse, joining: Joining): Joined {
     const { isPrivate = false, isBehind = false, showsKeys = false, compressed = false } = joining;
     const { expiresAt = Number.POSITIVE_INFINITY, asked = joining.keys, lastEventId, user, data, feed } = joining;
-    const { run } = joining;
+    const { run, newKeys = [] } = joining;
     const keysOfPrivate = run === undefined ? NO_KEYS : [run];
     const keys = isPrivate ? keysOfPrivate : joining.keys;
     const now = performance.now();
     const set = this.#holdKeys(heldBy({ ...joining, keys }), showsKeys);
     const { keys: held, throttled } = set;
     const throttle = throttled === undefined || isPrivate ? undefined : new Throttle(throttled);
-    const { reader, gaps } = this.#readerOf(isPrivate ? keys : held, { lastEventId, isBehind, throttle });
+    const theirs = isPrivate ? keys : held;
+    const known = newKeys.length === 0 ? theirs : theirs.filter((key) => !newKeys.includes(key));
+    const { reader, gaps } = this.#readerOf(known, { lastEventId, isBehind, throttle });
+    if (known !== theirs) this.log.rekey(reader, theirs, throttled);
     reader.showsKeys = showsKeys;
     reader.isOfRun = run !== undefined;
     const { maxAge, stallTimeout } = this.#options;

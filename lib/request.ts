@@ -14,6 +14,8 @@ export interface Asked {
   readonly lastEventId: string | undefined;
   /** Whether each message is to say for which of these keys it is: for a client that shares one stream among readers. */
   readonly showsKeys: boolean;
+  /** Keys that its client did not hold where it was: what is published from now on is theirs. */
+  readonly newKeys: readonly string[];
 }
 
 /** The keys that the plugin makes itself begin so; they never come from a URL. */
@@ -38,6 +40,7 @@ export function readRequest(request: SseRequest, options: Pick<SseOptions, 'maxK
     keys: readKeys(query.getAll('connectKey'), options, 'connectKey'),
     lastEventId: readLastEventId(request, query),
     showsKeys: query.get('withKeys') === '1',
+    newKeys: query.getAll('newKey').slice(0, options.maxKeys),
   };
 }
 
@@ -52,12 +55,13 @@ export function readOpened(
   keys: readonly string[] | undefined,
   options: Pick<SseOptions, 'maxKeys' | 'maxKeyLength'>,
 ): Asked {
-  if (keys === undefined) return { keys: [], lastEventId: undefined, showsKeys: false };
+  if (keys === undefined) return { keys: [], lastEventId: undefined, showsKeys: false, newKeys: [] };
   const query = queryOf(request.url ?? '');
   return {
     keys: readKeys(keys, options, 'key'),
     lastEventId: readLastEventId(request, query),
     showsKeys: query.get('withKeys') === '1',
+    newKeys: query.getAll('newKey').slice(0, options.maxKeys),
   };
 }
 

@@ -11,6 +11,8 @@ const paths = [
   ),
 ];
 
+// Of all of the client's sources.
+rmSync(join(root, 'lib/client/client.mjs'), { force: true });
 for (const path of paths) {
   const [, name, module] = /^(.*)\.(m?)ts$/.exec(path) ?? [];
   // A declaration is built, not a source.

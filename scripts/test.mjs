@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import './clean.mjs';
+import './build_client.mjs';
 
 const words = process.argv.slice(2).filter((word) => !word.startsWith('-'));
 const options = process.argv.slice(2).filter((word) => word.startsWith('-'));
@@ -10,7 +11,7 @@ const files = readdirSync('test', { recursive: true })
   .map((file) => join('test', file))
   // What installs the packed plugin into other apps has a command of its own: `npm run test:package`.
   .filter(
-    (file) => file.endsWith('.test.ts') && !file.includes('node_modules') && !file.startsWith(join('test', 'package')),
+    (file) => /\.test\.m?ts$/.test(file) && !file.includes('node_modules') && !file.startsWith(join('test', 'package')),
   )
   .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
   .sort();

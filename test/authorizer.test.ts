@@ -95,6 +95,24 @@ describe('app.sse.authorize', () => {
     stream.close();
   });
 
+  it('says in a header who a client is, to pages of other origins that may read it as well', async () => {
+    const { url } = await startWith((who) => ({ user: who || null }), {
+      cors: { origins: ['https://app.example'], credentials: true },
+    });
+    for (const [origin, exposed] of [
+      ['https://app.example', 'Retry-After, Sse-User'],
+      ['https://evil.example', undefined],
+    ] as const) {
+      for (const method of ['GET', 'HEAD']) {
+        const stream = await Stream.open(url, { method, headers: { 'X-Who': '\u00e4nn/1', Origin: origin } });
+        assert.equal(stream.headers['sse-user'], encodeURIComponent('\u00e4nn/1'));
+        assert.equal(stream.headers['access-control-expose-headers'], exposed);
+        stream.close();
+      }
+    }
+    assert.equal((await Stream.open(url, { method: 'HEAD' })).headers['sse-user'], undefined);
+  });
+
   it('refuses with the status, the text and the headers that are thrown, and opens nothing', async () => {
     const { url, sse, logged } = await startWith(() => {
       throw Object.assign(new Error('log in first'), { status: 401, headers: { 'WWW-Authenticate': 'Bearer' } });

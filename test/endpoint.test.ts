@@ -225,6 +225,40 @@ describe('the stream endpoint', () => {
     });
   });
 
+  it('gives a client that comes back with new keys what it missed, and of these what comes from now on', async () => {
+    const { url, sse } = await start();
+    const { id } = await sse.publish('a', '0');
+    await sse.publish('a', '1');
+    await sse.publish(['a', 'b'], '2');
+    await sse.publish('b', 'before it had b');
+    const stream = await Stream.open(`${url}?connectKey=a&connectKey=b&newKey=b&newKey=c&lastEventId=${id}&withKeys=1`);
+    await sse.publish('b', '3');
+    await sse.publish('c', 'c was not asked for');
+    await sse.publish('a', '4');
+    await stream.untilMessages(4);
+    assert.deepEqual(stream.data, ['1', '2', '3', '4']);
+    // From there it goes on with all of its keys.
+    const back = await Stream.open(`${url}?connectKey=a&connectKey=b&lastEventId=${stream.messages[1]!.id!}`);
+    await back.untilMessages(3);
+    assert.deepEqual(back.data, ['before it had b', '3', '4']);
+    for (const each of [stream, back]) each.close();
+    await eventually(() => sse.countAll() === 0);
+    assert.deepEqual([sse.count('a'), sse.count('b')], [0, 0]);
+  });
+
+  it('says at once where a client is that comes back with new keys and has missed nothing', async () => {
+    const { url, sse } = await start();
+    const { id } = await sse.publish('a', '0');
+    await sse.publish('b', 'before it had b');
+    const stream = await Stream.open(`${url}?connectKey=a&connectKey=b&newKey=b&lastEventId=${id}`);
+    await stream.until(({ events }) => events.length > 0);
+    const back = await Stream.open(`${url}?connectKey=a&connectKey=b&lastEventId=${stream.lastEventId}`);
+    await sse.publish('b', 'after');
+    await back.untilMessages(1);
+    assert.deepEqual(back.data, ['after']);
+    for (const each of [stream, back]) each.close();
+  });
+
   it('survives hostile requests on raw sockets', async () => {
     const { port, sse, url } = await start();
     const hostile = [

@@ -3,11 +3,12 @@ import { takeAnswer } from '../../lib/answer';
 import { Publisher } from '../../lib/bridge/publisher';
 import { mark, REQUEST } from '../../lib/cause';
 import { Cors } from '../../lib/cors';
+import { clientPathOf, serveClient } from '../../lib/client_script';
 import { checkOptions } from '../../lib/options';
 
 /**
- * The first of all middlewares: marks what a request starts as caused by it, publishes what other services post, and
- * answers methods that open no stream, before a body is read or a CSRF token asked for.
+ * The first of all middlewares: marks what a request starts as caused by it, publishes what other services post, serves
+ * the browser client, and answers methods that open no stream, before a body is read or a CSRF token asked for.
  */
 export default (_options: unknown, app: Application) => {
   const checked = checkOptions(app.config.sse);
@@ -15,6 +16,7 @@ export default (_options: unknown, app: Application) => {
   const { enable } = app.config.sse as { enable?: boolean };
   const publisher = Publisher.of(app.sse, options);
   const cors = Cors.of(checked);
+  const clientPath = clientPathOf(path);
 
   return async function sseDoor(ctx: Context, next: () => Promise<unknown>): Promise<void> {
     if (enable !== false && ctx.path === path) {
@@ -28,6 +30,11 @@ export default (_options: unknown, app: Application) => {
         ctx.respond = false;
         return;
       }
+    }
+    if (enable !== false && ctx.path === clientPath && (ctx.method === 'GET' || ctx.method === 'HEAD')) {
+      takeAnswer(ctx);
+      serveClient(ctx.req, ctx.res);
+      return;
     }
     mark(ctx, REQUEST);
     await next();

@@ -2,6 +2,8 @@ import type { Application } from 'egg';
 
 export default ({ router, controller }: Application): void => {
   router.get('/', controller.home.show);
+  router.get('/tabs', controller.tabs.show);
+  router.get('/api/tabs', controller.tabs.count);
   router.get('/api/hosts', controller.hosts.list);
   router.get('/api/ticker', controller.ticker.recent);
   router.post('/api/rooms/:room/messages', controller.rooms.post);

@@ -11,13 +11,12 @@ const MAX_RELOADS = 50;
 
 // Makes a page's browser lose a message, and give it another one twice.
 const LOSE_AND_REPEAT = `
-  const { addEventListener } = EventSource.prototype;
-  EventSource.prototype.addEventListener = function (name, listener) {
-    addEventListener.call(this, name, (event) => {
-      if (name === 'said' && event.data.includes('lose me')) return;
-      listener(event);
-      if (name === 'said' && event.data.includes('repeat me')) listener(event);
-    });
+  const { dispatchEvent } = EventTarget.prototype;
+  EventTarget.prototype.dispatchEvent = function (event) {
+    if (event.type !== 'said') return dispatchEvent.call(this, event);
+    if (event.data.includes('lose me')) return true;
+    dispatchEvent.call(this, event);
+    return event.data.includes('repeat me') ? dispatchEvent.call(this, event) : true;
   };
 `;
 

@@ -91,6 +91,8 @@ describe('the package that npm publishes', { timeout }, () => {
       'lib/index.d.ts',
       'lib/index.mjs',
       'lib/index.d.mts',
+      'lib/client/client.mjs',
+      'lib/client/index.d.mts',
     ]) {
       assert.ok(tarball.files.has(file), `${file} is missing`);
     }
@@ -99,11 +101,13 @@ describe('the package that npm publishes', { timeout }, () => {
   it('holds everything that is built from the sources, the texts, and nothing else but types', () => {
     const built = [...tarball.sources]
       .filter((path) => /^(app|agent|app\/.*|config\/.*|lib\/.*)\.m?ts$/.test(path))
+      // The browser client is one file.
+      .filter((path) => !path.startsWith('lib/client/'))
       .map((path) => path.replace(/ts$/, 'js'));
     const texts = ['README.md', 'LICENSE', 'CHANGELOG.md'].filter((name) => tarball.sources.has(name));
     assert.deepEqual(
       new Set([...tarball.files].filter((path) => !isDeclaration(path))),
-      new Set([...built, ...texts, 'package.json']),
+      new Set([...built, 'lib/client/client.mjs', ...texts, 'package.json']),
     );
   });
 
@@ -124,7 +128,11 @@ describe('the package that npm publishes', { timeout }, () => {
   });
 
   it('has types that every kind of module resolution finds, and that are right (attw)', async () => {
-    await run(bin('attw'), ['--no-definitely-typed', tarball.path], { cwd: dir, signal });
+    const attw = (...args: string[]): Promise<string> =>
+      run(bin('attw'), ['--no-definitely-typed', ...args, tarball.path], { cwd: dir, signal });
+    await attw('--exclude-entrypoints', './client', '--');
+    // For browsers: nobody requires it.
+    await attw('--entrypoints', './client', '--profile', 'esm-only', '--');
   });
 
   describe('installed', { timeout }, () => {
@@ -232,6 +240,13 @@ describe('the package that npm publishes', { timeout }, () => {
         assert.equal(refused.status, 405);
         assert.equal(refused.headers.get('allow'), 'GET, HEAD');
         assert.equal(((await refused.json()) as { code: string }).code, 'ERR_SSE_METHOD');
+      });
+
+      it('serves the browser client', async () => {
+        const response = await call('/stream/client.js');
+        assert.equal(response.status, 200);
+        assert.equal(response.headers.get('content-type'), 'text/javascript; charset=utf-8');
+        assert.match(await response.text(), /as connect/);
       });
 
       it('answers HEAD with the head of a stream and not a byte more', async () => {

@@ -25,6 +25,8 @@ export interface Worker {
 /** What a cluster runs. */
 export interface ClusterOptions {
   workers?: number;
+  /** Left out: a free one. */
+  port?: number;
   /** The app: a folder of test/fixtures, or an absolute path. */
   app?: string;
   /** What the app `app` of test/fixtures is configured with. */
@@ -73,7 +75,7 @@ export class Cluster {
     const { workers = 1, app = 'app', config = {}, plugins = {}, main, serverEnv = 'prod', env: more = {} } = options;
     const dir = mkdtempSync(join(tmpdir(), 'egg-sse-test-'));
     mkdirSync(join(dir, 'workers'));
-    const port = await freePort();
+    const { port = await freePort() } = options;
     const baseDir = resolve(FIXTURES, app);
     const { NODE_OPTIONS: _, ...env } = process.env;
     const master = spawn(process.execPath, main === undefined ? TYPESCRIPT_MAIN : [main], {

@@ -8,6 +8,7 @@ import { Publisher } from '../../lib/bridge/publisher';
 import type { Broker } from '../../lib/broker';
 import { MemoryBroker } from '../../lib/broker/memory';
 import { REQUEST } from '../../lib/cause';
+import { clientPathOf, serveClient } from '../../lib/client_script';
 import { Cors } from '../../lib/cors';
 import { checkOptions, type SseOptions } from '../../lib/options';
 import { Sse } from '../../lib/sse';
@@ -31,6 +32,7 @@ export function optionsWith(overrides: Partial<Record<keyof SseOptions, unknown>
 export async function startPlain(
   overrides: Partial<Record<keyof SseOptions, unknown>> = {},
   broker?: Broker,
+  port = 0,
 ): Promise<PlainServer> {
   const logged: string[] = [];
   const log = (message: string | Error): void =>
@@ -47,19 +49,21 @@ export async function startPlain(
   const publisher = Publisher.of(sse, options.publisher);
   const cors = Cors.of(options);
   const server = createServer((request, response) => {
-    if (publisher !== undefined && request.method === 'POST') {
+    if (request.url === clientPathOf(options.path)) serveClient(request, response);
+    else if (request.url?.endsWith('.js') === true) response.writeHead(404).end();
+    else if (publisher !== undefined && request.method === 'POST') {
       cors?.apply(request, response);
       void publisher.serve(request, response);
     } else if (!sse.endpoint.answerMethod(request, response)) void sse.endpoint.serve(request, response);
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(port, '127.0.0.1');
   await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const address = server.address() as AddressInfo;
   return {
     sse,
     server,
-    port,
-    url: `http://127.0.0.1:${port}${options.path}`,
+    port: address.port,
+    url: `http://127.0.0.1:${address.port}${options.path}`,
     logged,
     async close() {
       await sse.stop();

@@ -1,12 +1,13 @@
-// How long to wait before opening a stream that the browser itself has given up, in ms.
+import { connect } from '/stream/client.js';
+
+// How long to wait before opening a stream that was refused for good, in ms.
 const REOPEN_AFTER = 3_000;
 
 /**
- * An EventSource that can be closed and opened again where it left off.
+ * A stream of this page alone, that can be closed and opened again where it left off.
  *
- * The browser reconnects by itself, and says with `Last-Event-ID` where it was. Two cases are left to the page: a stream
- * that the page closed itself, and an answer other than 200, after which a browser never comes back. Both go on with
- * `lastEventId` in the query.
+ * Each tab of the demo shows the worker that it is on and what it missed, so none of them shares its connection; those of
+ * `/tabs` do.
  */
 export class Stream {
   /** The place up to which everything has arrived. */
@@ -40,7 +41,7 @@ export class Stream {
     if (listeners !== undefined) listeners.push(listener);
     else {
       this.#listeners.set(name, [listener]);
-      this.#source?.addEventListener(name, this.#receive);
+      if (this.#source !== undefined) this.#receive(this.#source, name);
     }
     return this;
   }
@@ -54,15 +55,16 @@ export class Stream {
   open() {
     this.#end();
     this.#become('connecting');
-    const query = new URLSearchParams(this.#keys.map((key) => ['connectKey', key]));
-    if (this.lastEventId !== '') query.set('lastEventId', this.lastEventId);
-    const source = new EventSource(`${this.#origin}/stream?${query}`);
-    source.addEventListener('open', () => this.#become('open'));
-    source.addEventListener('error', () => {
+    const { lastEventId } = this;
+    const source = connect(`${this.#origin}/stream`, { keys: this.#keys, lastEventId, share: false });
+    source.on('state', ({ state, reason }) => {
+      if (state === 'open' || state === 'waiting') this.#become(state);
+      if (state !== 'closed') return;
       this.#become('waiting');
-      if (source.readyState === EventSource.CLOSED) this.#timer = setTimeout(() => this.open(), REOPEN_AFTER);
+      if (reason === 'user') this.beginAnew();
+      this.#timer = setTimeout(() => this.open(), reason === 'user' ? 0 : REOPEN_AFTER);
     });
-    for (const name of this.#listeners.keys()) source.addEventListener(name, this.#receive);
+    for (const name of this.#listeners.keys()) this.#receive(source, name);
     this.#source = source;
     return this;
   }
@@ -84,11 +86,13 @@ export class Stream {
     this.#source = undefined;
   }
 
-  #receive = (event) => {
-    this.lastEventId = event.lastEventId;
-    const data = event.data === '' ? undefined : JSON.parse(event.data);
-    for (const listener of this.#listeners.get(event.type)) listener(data, event);
-  };
+  #receive(source, name) {
+    source.on(name === 'sse:gap' ? 'gap' : name, ({ data, lastEventId }) => {
+      this.lastEventId = lastEventId;
+      const value = data === '' ? undefined : JSON.parse(data);
+      for (const listener of this.#listeners.get(name)) listener(value, { type: name, data, lastEventId });
+    });
+  }
 
   #become(state) {
     if (this.state === state) return;

@@ -1,0 +1,70 @@
+import { connect } from '/stream/client.js';
+import { byId, element } from './element.js';
+import { post } from './post.js';
+
+const KEPT = 100;
+const LOOK_MS = 1_000;
+
+// All tabs of this browser ask for this key: so the server can say how many connections bring it.
+const browser = (localStorage.browser ??= Math.random().toString(36).slice(2));
+const roomOf = (topic) => `room:${topic}-of-tabs`;
+
+const sse = connect('/stream', { keys: [`browser:${browser}`, roomOf('hens')] });
+sse.on('said', ({ data }) => show(JSON.parse(data)));
+sse.on('gap', ({ reason }) => note('gap', `The server says that something is lost: ${reason}`));
+sse.on('state', ({ state }) => {
+  byId('state').textContent = state;
+});
+sse.on('sse:hello', ({ data }) => {
+  byId('held').textContent = JSON.parse(data).keys.length;
+});
+byId('way').textContent =
+  'SharedWorker' in window ? 'a SharedWorker holds the connection' : 'one tab holds the connection';
+
+for (const topic of ['hens', 'ducks', 'geese']) {
+  const hear = byId(`hear-${topic}`);
+  hear.addEventListener('click', () => {
+    const hears = hear.ariaPressed !== 'true';
+    hear.ariaPressed = String(hears);
+    if (hears) sse.add(roomOf(topic));
+    else sse.remove(roomOf(topic));
+  });
+  byId(`say-${topic}`).addEventListener('click', () => say(topic));
+}
+
+// Each tab has a lock for as long as it lives: those of its name are the tabs there are.
+const LOCK = 'demo tab';
+void navigator.locks?.request(LOCK, { mode: 'shared' }, () => new Promise(() => {}));
+
+setInterval(look, LOOK_MS);
+void look();
+
+async function look() {
+  const { held } = (await navigator.locks?.query()) ?? { held: [] };
+  byId('tabs').textContent = held.filter(({ name }) => name === LOCK).length || '–';
+  const response = await fetch(`/api/tabs?browser=${browser}`).catch(() => undefined);
+  byId('connections').textContent = response?.ok ? (await response.json()).clients : '–';
+}
+
+async function say(topic) {
+  const error = byId('tabs-error');
+  try {
+    await post(`/api/rooms/${topic}-of-tabs/messages`, { name: topic, text: new Date().toLocaleTimeString('en-GB') });
+    error.hidden = true;
+  } catch ({ message }) {
+    error.textContent = message;
+    error.hidden = false;
+  }
+}
+
+function show({ name, text }) {
+  note('word', element('b', '', name), ` ${text}`).dataset.topic = name;
+}
+
+function note(className, ...content) {
+  const row = element('li', className, ...content);
+  row.dataset.testid = className;
+  byId('words').prepend(row);
+  while (byId('words').children.length > KEPT) byId('words').lastChild.remove();
+  return row;
+}
