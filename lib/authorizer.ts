@@ -1,5 +1,5 @@
 import { SseError, show } from './error';
-import type { SseLogger } from './hub';
+import type { SseLogger } from './logger';
 import { anonymous, authenticated, group, user } from './target';
 import { within } from './within';
 

@@ -10,7 +10,7 @@ import { Cors } from './cors';
 import { distribute } from './distribute';
 import { isObject } from './check';
 import { SseError } from './error';
-import type { SseLogger } from './hub';
+import type { SseLogger } from './logger';
 import type { OpenOptions } from './open_options';
 import { checkOptions, type SseConfig, type SseOptions } from './options';
 import { REQUEST } from './cause';

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { RedisBroker } from './broker/redis';
-import type { SseLogger } from './hub';
+import type { SseLogger } from './logger';
 import type { SseOptions } from './options';
 import { readRedisConfig, type EggRedisConfig, type RedisConfig, type RedisSettings } from './redis';
 

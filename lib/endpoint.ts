@@ -6,7 +6,9 @@ import { Cors } from './cors';
 import { SseError, show } from './error';
 import { encodeOwn } from './event';
 import { addTo } from './header_list';
-import type { Hub, Joined, Joining, SseLogger } from './hub';
+import type { Hub, Joined } from './hub';
+import type { Joining } from './joining';
+import type { SseLogger } from './logger';
 import type { Feed, SseResponse } from './connection';
 import { checkOpenOptions, type OpenOptions } from './open_options';
 import { mergeHeaders, type SseOptions } from './options';
@@ -269,7 +271,7 @@ export class Endpoint {
     this.#writeHead(request, response, { compressed: false, user: undefined });
     const retry = spread(this.#options.retry);
     response.end(encodeOwn('busy', { code, retry }, { retry }));
-    this.#hub.emit('refuse', { status: 200, code });
+    this.#hub.events.emit('refuse', { status: 200, code });
   }
 
   /** Lets a page of another origin read an answer that is no stream. */
@@ -294,7 +296,7 @@ export class Endpoint {
     }
     response.writeHead(status);
     response.end(body);
-    this.#hub.emit('refuse', { status, code });
+    this.#hub.events.emit('refuse', { status, code });
   }
 }
 

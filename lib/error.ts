@@ -46,3 +46,8 @@ export function show(value: unknown): string {
   if (typeof value === 'function') return 'a function';
   return Array.isArray(value) ? `an array of ${value.length}` : 'an object';
 }
+
+/** What was thrown, as an error. */
+export function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

@@ -1,39 +1,32 @@
-import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import type { Admission } from './authorizer';
 import type { Act, History, Message, Question, Replica } from './broker';
 import { Compression } from './compression';
 import { Confirmations } from './confirmations';
-import { Connection, type CloseReason, type Feed, type SseResponse } from './connection';
+import { Connection, type CloseReason, type SseResponse } from './connection';
 import { toCursor, type Position } from './cursor';
-import type { SharedDeflate } from './deflate';
-import { bodyOf, encodeOwn, isFieldSafe, toFrame, type EncodedEvent } from './event';
+import { toError } from './error';
+import { toFrame, type EncodedEvent } from './event';
+import { Events } from './events';
 import { toFrames } from './gap';
-import { Log, type Entry, type Gap, type LogBounds, type Losses, type Mail, type Reader } from './log';
+import { historyOf } from './history';
+import { heldBy, type Joining } from './joining';
+import { KeySets } from './key_sets';
+import { Log, type Gap, type LogBounds, type Losses, type Mail, type Reader } from './log';
+import type { SseLogger } from './logger';
 import { mailboxesOf } from './mailbox';
 import type { SseOptions } from './options';
+import { Pools } from './pools';
 import { Pump } from './pump';
 import type { SseRequest } from './request';
 import { isRunKey } from './run';
 import { Seats } from './seats';
 import type { Takes } from './takes';
 import { ALL, user } from './target';
-import { Throttle, ThrottleRules, type ThrottledKeys } from './throttle';
+import { Throttle, ThrottleRules } from './throttle';
+import { Unseated } from './unseated';
+import { toOpening, toRegrant, toWelcome } from './welcome';
 import { within } from './within';
-
-/** What happens in a worker. */
-export interface SseEvents {
-  /** A stream is open. */
-  open: [{ keys: readonly string[]; user: string | undefined; data: unknown; resumed: boolean }];
-  /** A stream is over. */
-  close: [{ keys: readonly string[]; user: string | undefined; data: unknown; reason: CloseReason; openMs: number }];
-  /** A message arrived and is on its way to this worker's connections. */
-  deliver: [{ keys: readonly string[]; event: string | undefined; id: string | undefined; bytes: number }];
-  /** A client was told that something is lost. */
-  gap: [Gap];
-  /** A request for a stream was refused. */
-  refuse: [{ status: number; code: string }];
-}
 
 /** What a worker holds. */
 export interface SseStats {
@@ -62,37 +55,6 @@ export interface RunListener {
   onWatch(soon: boolean): void;
 }
 
-/** Where the plugin says what an operator should know. */
-export interface SseLogger {
-  info(message: string): void;
-  warn(message: string): void;
-  error(message: string | Error): void;
-}
-
-/** Who wants to join, and from where. */
-export interface Joining extends Partial<Omit<Admission, 'keys'>> {
-  readonly keys: readonly string[];
-  /** The keys that were asked for, when others were granted. */
-  readonly asked?: readonly string[];
-  readonly lastEventId?: string | undefined;
-  /** Whether each message is to say for which keys it is. Left out: no. */
-  readonly showsKeys?: boolean;
-  /** Keys of which it gets what comes from now on, wherever it was. */
-  readonly newKeys?: readonly string[];
-  /** Whether what it is sent is compressed; its head says so. Left out: no. */
-  readonly compressed?: boolean;
-  /** Whether it is to have nothing of the log but `run`: it is counted, and ended as others are. */
-  readonly isPrivate?: boolean;
-  /** The key of a run that it ends with. */
-  readonly run?: string | undefined;
-  /** Whether its client may have heard more than this process has. */
-  readonly isBehind?: boolean;
-  /** ms after which it may come back; left out: as configured. */
-  readonly retry?: number | undefined;
-  /** What writes to it besides the log. */
-  readonly feed?: Feed;
-}
-
 /** A stream that has its place in the order, and of which nothing is out but the head. */
 export interface Joined {
   readonly connection: Connection;
@@ -100,14 +62,6 @@ export interface Joined {
   readonly resumed: boolean;
   /** Writes what comes first: hello, gaps, then `first`. What it missed and what is live comes after that. */
   greet(first?: EncodedEvent): void;
-}
-
-interface KeySet {
-  readonly keys: readonly string[];
-  readonly throttled: ThrottledKeys | undefined;
-  /** What those of its holders share that are sent gzip; undefined when there were none yet. */
-  deflate: SharedDeflate | undefined;
-  holders: number;
 }
 
 const NO_FRAME = Buffer.alloc(0);
@@ -118,9 +72,6 @@ const NO_HISTORY: LogBounds = { age: 0, count: 0, bytes: 16 * 1024 * 1024 };
 // Node buffers this much before it says that a client is behind, whatever was asked.
 const NODE_BUFFER_BYTES = 16 * 1024;
 
-// How long a client that has heard more than this process waits for it to come there.
-const BEHIND_MS = 10_000;
-
 // What a stream that ends now should take, at most, of Egg's 5 s before a worker is killed.
 const DRAIN_MS = 3_000;
 
@@ -130,34 +81,27 @@ const RETURNS_PER_MS = 1;
 /** Every open stream of this process: its pools by key, the log they read and the pump that writes to them. */
 export class Hub implements Replica {
   readonly #options: SseOptions;
-  readonly #logger: SseLogger;
   readonly log: Log;
   /** How many streams each user may have. */
   readonly seats: Seats;
   readonly #pump: Pump;
-  readonly #events = new EventEmitter();
+  readonly events: Events;
   readonly #connections = new Map<Connection, number>();
-  readonly #pools = new Map<string, Set<Connection>>();
-  /** Equal sets of keys are one array, so that their readers can share what they read. */
-  readonly #keySets = new Map<string, KeySet>();
-  readonly #throttles: ThrottleRules;
+  readonly #pools = new Pools(isRunKey);
+  readonly #keySets: KeySets;
   readonly #compression: Compression | undefined;
-  /** Streams that were opened while the order was out of sight, with the id their client came with, and when. */
-  readonly #unseated = new Map<Connection, { readonly lastEventId: string | undefined; readonly since: number }>();
+  readonly #unseated: Unseated;
   readonly #confirmations: Confirmations;
   #inSight = false;
   #onReauthorize: (connections: ReadonlySet<Connection>) => void = () => undefined;
   #takes: Pick<Takes, 'take' | 'tell'> | undefined;
   #runListener: RunListener | undefined;
-  /** The runs that someone reads. */
-  readonly #readRuns = new Set<string>();
-  #catchUp: () => Promise<boolean> = async () => true;
   #sweeper: NodeJS.Timeout | undefined;
   #draining = false;
 
   constructor(options: SseOptions, logger: SseLogger) {
     this.#options = options;
-    this.#logger = logger;
+    this.events = new Events(logger);
     const { mailbox } = options;
     this.log = new Log(
       options.history === false ? NO_HISTORY : options.history,
@@ -171,21 +115,20 @@ export class Hub implements Replica {
           },
       options.runs === false ? undefined : options.runs,
     );
-    this.#throttles = new ThrottleRules(options.throttle);
     if (options.compression !== false) this.#compression = new Compression(options.compression);
+    this.#keySets = new KeySets(new ThrottleRules(options.throttle), this.#compression);
+    this.#unseated = new Unseated(this.log, (connection, lastEventId) => this.#seat(connection, lastEventId));
     this.seats = new Seats(options.maxClientsPerUser, (id) => this.count(user(id)));
     this.#pump = new Pump(this.log, {
       maxBatchBytes: Math.max(1, options.maxUnsentBytes - NODE_BUFFER_BYTES),
-      onGap: (gap) => this.emit('gap', gap),
+      onGap: (gap) => this.events.emit('gap', gap),
       onSettled: (through) => this.#confirmations.settle(through),
-      onError: (error) => this.#logger.error(toError(error)),
+      onError: (error) => logger.error(toError(error)),
     });
     this.#confirmations = new Confirmations(
-      (keys) => this.#audienceOf(keys),
+      (keys) => this.#pools.ofAny(keys),
       (connection) => this.#connections.has(connection),
     );
-    // Listeners are the app's: as many as it likes.
-    this.#events.setMaxListeners(0);
   }
 
   /** Whether this worker is going and takes no more streams. */
@@ -215,7 +158,7 @@ export class Hub implements Replica {
   /** The runs that someone reads here and that have not ended, though nothing has come of them for so many ms. */
   silentRuns(ms: number): string[] {
     const now = performance.now();
-    return [...this.#readRuns].filter((key) => {
+    return [...this.#pools.watched].filter((key) => {
       const newest = this.log.runOf(key)?.newest;
       return newest !== undefined && newest.run!.is !== 'end' && now - newest.appendedAt >= ms;
     });
@@ -223,7 +166,7 @@ export class Hub implements Replica {
 
   /** Takes who knows when this process has all that was ordered before. */
   onCatchUp(catchUp: () => Promise<boolean>): void {
-    this.#catchUp = catchUp;
+    this.#unseated.onCatchUp(catchUp);
   }
 
   /** Gives an open stream what it is granted now: from now on, without a break. It is told. */
@@ -237,38 +180,19 @@ export class Hub implements Replica {
       connection.close('refused', { text: 'this run is not for this client any more' });
       return;
     }
-    const set = this.#holdKeys(heldBy({ ...admission, keys }), showsKeys);
+    const set = this.#keySets.hold(heldBy({ ...admission, keys }), showsKeys);
     const { keys: held, throttled } = set;
-    for (const key of before) if (!held.includes(key)) this.#exit(key, connection);
-    for (const key of held) this.#enter(key, connection);
+    for (const key of before) if (!held.includes(key)) this.#pools.exit(key, connection);
+    for (const key of held) this.#pools.enter(key, connection);
     connection.pools = held;
-    this.#releaseKeys(before, showsKeys);
+    this.#keySets.release(before, showsKeys);
     connection.grant({ ...admission, keys });
     if (isPrivate) return;
     this.log.rekey(connection.reader, held, throttled);
-    if (connection.compressed) connection.compress(this.#deflateOf(set));
-    connection.write(encodeOwn('grant', toGrant(keys, user, groups), {}), performance.now());
+    if (connection.compressed) connection.compress(this.#keySets.deflateOf(set));
+    connection.write(toRegrant({ keys, user, groups }), performance.now());
     // There may be mail.
     this.#pump.wake(connection);
-  }
-
-  on<E extends keyof SseEvents>(event: E, listener: (...args: SseEvents[E]) => void): void {
-    this.#events.on(event, listener as (...args: unknown[]) => void);
-  }
-
-  off<E extends keyof SseEvents>(event: E, listener: (...args: SseEvents[E]) => void): void {
-    this.#events.off(event, listener as (...args: unknown[]) => void);
-  }
-
-  /** Tells the app's listeners; one that throws is logged and disturbs nobody. */
-  emit<E extends keyof SseEvents>(event: E, ...args: SseEvents[E]): void {
-    for (const listener of this.#events.listeners(event)) {
-      try {
-        listener(...args);
-      } catch (error) {
-        this.#logger.error(toError(error));
-      }
-    }
   }
 
   /** Starts the one timer that pings, ends what is too old and lets history expire. It keeps no process alive. */
@@ -292,7 +216,7 @@ export class Hub implements Replica {
     const keysOfPrivate = run === undefined ? NO_KEYS : [run];
     const keys = isPrivate ? keysOfPrivate : joining.keys;
     const now = performance.now();
-    const set = this.#holdKeys(heldBy({ ...joining, keys }), showsKeys);
+    const set = this.#keySets.hold(heldBy({ ...joining, keys }), showsKeys);
     const { keys: held, throttled } = set;
     const throttle = throttled === undefined || isPrivate ? undefined : new Throttle(throttled);
     const theirs = isPrivate ? keys : held;
@@ -313,12 +237,12 @@ export class Hub implements Replica {
     });
     connection.pools = held;
     connection.isHeld = true;
-    if (compressed) connection.compress(this.#deflateOf(set));
+    if (compressed) connection.compress(this.#keySets.deflateOf(set));
     connection.grant({ keys, user, data, expiresAt });
     this.#connections.set(connection, now);
-    for (const key of held) this.#enter(key, connection);
-    if (!reader.seated) this.#unseated.set(connection, { lastEventId, since: now });
-    this.emit('open', { keys, user, data, resumed: lastEventId !== undefined });
+    for (const key of held) this.#pools.enter(key, connection);
+    if (!reader.seated) this.#unseated.add(connection, lastEventId, now);
+    this.events.emit('open', { keys, user, data, resumed: lastEventId !== undefined });
     if (held.some(isRunKey)) this.#runListener?.onWatch(true);
     return {
       connection,
@@ -328,34 +252,21 @@ export class Hub implements Replica {
   }
 
   #greet(connection: Connection, joining: Joining, gaps: readonly Gap[], first: EncodedEvent | undefined): void {
-    const { reader, isPrivate } = connection;
-    const frames = isPrivate
-      ? toOpening(joining.retry, gaps, first)
-      : this.#toWelcome(connection, joining, gaps, first);
-    connection.isHeld = false;
-    if (frames.length > 0) connection.write(Buffer.concat(frames), performance.now());
-    for (const gap of gaps) this.emit('gap', gap);
-    if (reader.position !== this.log.head || reader.throttle?.isHolding === true) this.#pump.wake(connection);
-  }
-
-  #toWelcome(
-    { reader, keys, user }: Connection,
-    { lastEventId, groups = [], retry = this.#options.retry }: Joining,
-    gaps: readonly Gap[],
-    first: EncodedEvent | undefined,
-  ): Buffer[] {
+    const { reader, isPrivate, keys, user } = connection;
+    const { groups, lastEventId, retry = this.#options.retry } = joining;
     const { pingInterval } = this.#options;
     const cursor = reader.seated ? this.log.cursorAt(reader) : undefined;
-    // A client that drops before it has a place, or between hello and what has to follow it, must be where it was: it
-    // keeps its id, or has none.
-    const before = lastEventId !== undefined && isFieldSafe(lastEventId) ? lastEventId : undefined;
-    const unsettled = first !== undefined || (before !== undefined && (gaps.length > 0 || !reader.seated));
-    const hello = { ...toGrant(keys, user, groups), cursor: first === undefined ? cursor : undefined, pingInterval };
-    return [
-      encodeOwn('hello', hello, { retry, id: unsettled ? before : cursor }),
-      ...toFrames(gaps, first === undefined ? cursor : undefined),
-      ...(first === undefined ? [] : [toFrame(first.body, first.id ?? cursor)]),
-    ];
+    const frames = isPrivate
+      ? toOpening(joining.retry, gaps, first)
+      : toWelcome(
+          { keys, user, groups },
+          { cursor, isSeated: reader.seated, lastEventId },
+          { gaps, first, retry, pingInterval },
+        );
+    connection.isHeld = false;
+    if (frames.length > 0) connection.write(Buffer.concat(frames), performance.now());
+    for (const gap of gaps) this.events.emit('gap', gap);
+    if (reader.position !== this.log.head || reader.throttle?.isHolding === true) this.#pump.wake(connection);
   }
 
   #readerOf(
@@ -375,55 +286,24 @@ export class Hub implements Replica {
     return this.log.place;
   }
 
+  follow(inSight: boolean): void {
+    this.#inSight = inSight;
+    if (inSight) this.#unseated.onSight();
+  }
+
   /** Gives a stream that had none its place in the order. */
-  #seat(connection: Connection): void {
-    // The next sweep does it, once it has been greeted.
-    if (connection.isHeld) return;
-    const { lastEventId } = this.#unseated.get(connection)!;
-    this.#unseated.delete(connection);
+  #seat(connection: Connection, lastEventId: string | undefined): void {
     const gaps = this.log.seat(connection.reader, lastEventId);
     const frames = toFrames(gaps, this.log.cursorAt(connection.reader));
     if (frames.length > 0) connection.write(Buffer.concat(frames), performance.now());
-    for (const gap of gaps) this.emit('gap', gap);
+    for (const gap of gaps) this.events.emit('gap', gap);
     this.#pump.wake(connection);
-  }
-
-  follow(inSight: boolean): void {
-    this.#inSight = inSight;
-    if (inSight && this.#unseated.size > 0) void this.#seatAll();
-  }
-
-  /**
-   * Gives streams that had none their place: at once where it is known, and the others when all that anyone has heard by
-   * now has come here. What came meanwhile is theirs only if they have not heard it elsewhere.
-   */
-  async #seatAll(): Promise<void> {
-    const since = performance.now();
-    for (const [connection, { lastEventId }] of this.#unseated) {
-      if (lastEventId === undefined || this.log.knows(lastEventId, connection.reader.keys)) this.#seat(connection);
-      else this.#unseated.set(connection, { lastEventId, since });
-    }
-    const behind = [...this.#unseated.keys()];
-    // The broker is not done with what it does as it says that the order is in sight.
-    await Promise.resolve();
-    if (behind.length > 0 && (await this.#catchUp())) this.#seatNow(behind);
-  }
-
-  /** Gives up waiting for what the clients of some streams have heard. */
-  async #seatLate(late: readonly Connection[]): Promise<void> {
-    // A process that was stopped for as long has had no time to hear anything.
-    await this.#catchUp();
-    this.#seatNow(late);
-  }
-
-  #seatNow(connections: readonly Connection[]): void {
-    for (const connection of connections) if (this.#unseated.has(connection)) this.#seat(connection);
   }
 
   join(epoch: string, losses: Losses): void {
     this.log.lose(epoch, losses);
     // Those who missed something are told.
-    const all = this.#pools.get(ALL);
+    const all = this.#pools.of(ALL);
     if (all !== undefined) this.#pump.wakeAll(all);
   }
 
@@ -436,18 +316,7 @@ export class Hub implements Replica {
   }
 
   history(seq: number): History {
-    const { log } = this;
-    const { mailbox } = this.#options;
-    return {
-      position: log.place!,
-      losses: log.losses,
-      messages: {
-        *[Symbol.iterator]() {
-          for (const entry of log.since(seq)) yield toMessage(entry, log.place!.epoch, mailbox);
-        },
-      },
-      mail: log.mail,
-    };
+    return historyOf(this.log, seq, this.#options.mailbox);
   }
 
   async answer(question: Question): Promise<unknown> {
@@ -496,21 +365,17 @@ export class Hub implements Replica {
     if (run?.is === 'end') this.#runListener?.onEnd(keys[0]!);
     if (confirm !== undefined) this.#confirmations.arrive(confirm, { offset: this.log.head, keys });
     for (const key of keys) {
-      const pool = this.#pools.get(key);
+      const pool = this.#pools.of(key);
       if (pool !== undefined) this.#pump.wakeAll(pool);
     }
     this.#pump.mark();
-    if (run?.is !== 'start' && this.#events.listenerCount('deliver') > 0)
-      this.emit('deliver', { keys, event, id: ownId, bytes: frame.length });
-  }
-
-  #audienceOf(keys: readonly string[]): ReadonlySet<Connection> {
-    return new Set(keys.flatMap((key) => [...(this.#pools.get(key) ?? [])]));
+    if (run?.is !== 'start' && this.events.has('deliver'))
+      this.events.emit('deliver', { keys, event, id: ownId, bytes: frame.length });
   }
 
   /** Does what all processes are to do. */
   #perform(act: Exclude<Act, { do: 'take' }>): void {
-    const connections = this.#audienceOf(act.keys);
+    const connections = this.#pools.ofAny(act.keys);
     if (act.do === 'disconnect')
       for (const connection of connections) connection.close('disconnected', { text: act.reason });
     else this.#onReauthorize(connections);
@@ -518,7 +383,7 @@ export class Hub implements Replica {
 
   /** Streams that hold a key; all of them without one. */
   count(key: string = ALL): number {
-    return this.#pools.get(key)?.size ?? 0;
+    return this.#pools.of(key)?.size ?? 0;
   }
 
   /** What this worker holds, now. */
@@ -541,7 +406,7 @@ export class Hub implements Replica {
 
   /** Ends the streams that hold a key; all of them without one. Returns how many. */
   close(key: string = ALL): number {
-    const streams = [...(this.#pools.get(key) ?? [])];
+    const streams = [...(this.#pools.of(key) ?? [])];
     for (const connection of streams) connection.close('closed');
     return streams.length;
   }
@@ -575,53 +440,10 @@ export class Hub implements Replica {
     this.#connections.delete(connection);
     this.#unseated.delete(connection);
     this.#pump.forget(connection);
-    for (const key of connection.pools) this.#exit(key, connection);
-    this.#releaseKeys(connection.pools, connection.reader.showsKeys);
+    for (const key of connection.pools) this.#pools.exit(key, connection);
+    this.#keySets.release(connection.pools, connection.reader.showsKeys);
     const { keys, user, data } = connection;
-    this.emit('close', { keys, user, data, reason, openMs: performance.now() - openedAt });
-  }
-
-  #enter(key: string, connection: Connection): void {
-    const pool = this.#pools.get(key);
-    if (pool !== undefined) {
-      pool.add(connection);
-      return;
-    }
-    this.#pools.set(key, new Set([connection]));
-    if (isRunKey(key)) this.#readRuns.add(key);
-  }
-
-  #exit(key: string, connection: Connection): void {
-    const pool = this.#pools.get(key);
-    if (pool === undefined) return;
-    pool.delete(connection);
-    if (pool.size > 0) return;
-    this.#pools.delete(key);
-    this.#readRuns.delete(key);
-  }
-
-  #holdKeys(keys: readonly string[], showsKeys: boolean): KeySet {
-    const signature = signatureOf(keys, showsKeys);
-    let set = this.#keySets.get(signature);
-    if (set === undefined) {
-      set = { keys, throttled: this.#throttles.of(keys), deflate: undefined, holders: 0 };
-      this.#keySets.set(signature, set);
-    }
-    set.holders++;
-    return set;
-  }
-
-  #releaseKeys(keys: readonly string[], showsKeys: boolean): void {
-    const signature = signatureOf(keys, showsKeys);
-    const set = this.#keySets.get(signature);
-    if (set === undefined || --set.holders > 0) return;
-    this.#keySets.delete(signature);
-    if (set.deflate !== undefined) this.#compression!.release();
-  }
-
-  #deflateOf(set: KeySet): SharedDeflate {
-    set.deflate ??= this.#compression!.share(set.keys);
-    return set.deflate;
+    this.events.emit('close', { keys, user, data, reason, openMs: performance.now() - openedAt });
   }
 
   #sweep(): void {
@@ -640,55 +462,10 @@ export class Hub implements Replica {
     this.log.expire();
     if (!this.#inSight) return;
     this.#runListener?.onWatch(false);
-    const late: Connection[] = [];
-    for (const [connection, { lastEventId, since }] of this.#unseated) {
-      if (lastEventId === undefined || this.log.knows(lastEventId, connection.reader.keys)) this.#seat(connection);
-      else if (now - since > BEHIND_MS) late.push(connection);
-    }
-    if (late.length > 0) void this.#seatLate(late);
+    this.#unseated.sweep(now);
   }
-}
-
-/** What a client is told of its grant. */
-function toGrant(keys: readonly string[], user: string | undefined, groups: readonly string[]): object {
-  return { keys, user, groups: groups.length > 0 ? groups : undefined };
-}
-
-function heldBy({ keys, ownKeys = [] }: Joining): string[] {
-  return [ALL, ...ownKeys, ...keys];
-}
-
-/** What a private stream begins with. */
-function toOpening(retry: number | undefined, gaps: readonly Gap[], first: EncodedEvent | undefined): Buffer[] {
-  return [
-    ...(retry === undefined ? [] : [toFrame(`retry: ${retry}\n`)]),
-    ...toFrames(gaps, undefined),
-    ...(first === undefined ? [] : [toFrame(first.body, first.id)]),
-  ];
-}
-
-function signatureOf(keys: readonly string[], showsKeys: boolean): string {
-  if (showsKeys) return JSON.stringify({ keys: [...keys].sort() });
-  return keys.length === 1 ? keys[0]! : JSON.stringify([...keys].sort());
-}
-
-function toMessage(entry: Entry, epoch: string, mailbox: SseOptions['mailbox']): Message {
-  const { keys, frame, id, event, nonce, act, run, seq, appendedAt } = entry;
-  const position = { epoch, seq };
-  if (act !== undefined) return { keys, body: '', nonce, act, position };
-  const body = run?.is === 'start' ? '' : bodyOf(frame, id ?? toCursor(position));
-  const message = { keys, body, id, event, nonce, position, ...(run !== undefined && { run }) };
-  if ((entry.waits ?? entry.heldFor) === undefined) return message;
-  const age = Math.round(performance.now() - appendedAt);
-  if (run !== undefined || mailbox === false) return { ...message, age };
-  // Its other keys have lost it.
-  return { ...message, keys: entry.heldFor === undefined ? keys : mailboxesOf(mailbox, keys), age };
 }
 
 function cursorOf({ position }: Message): string | undefined {
   return position === undefined ? undefined : toCursor(position);
-}
-
-function toError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

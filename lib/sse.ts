@@ -6,7 +6,9 @@ import { toCursor, type Position } from './cursor';
 import { Endpoint } from './endpoint';
 import { SseError, show } from './error';
 import { encode, type SseMessage } from './event';
-import { Hub, type SseEvents, type SseLogger, type SseStats } from './hub';
+import { Hub, type SseStats } from './hub';
+import type { SseEvents } from './events';
+import type { SseLogger } from './logger';
 import type { SseOptions } from './options';
 import type { SseProducer } from './production';
 import { Publication } from './publication';
@@ -249,13 +251,13 @@ export class Sse {
 
   /** Calls a listener whenever something happens in this worker. One that throws is logged and disturbs nobody. */
   on<E extends keyof SseEvents>(event: E, listener: (...args: SseEvents[E]) => void): this {
-    this.#hub.on(event, listener);
+    this.#hub.events.on(event, listener);
     return this;
   }
 
   /** Takes a listener away. */
   off<E extends keyof SseEvents>(event: E, listener: (...args: SseEvents[E]) => void): this {
-    this.#hub.off(event, listener);
+    this.#hub.events.off(event, listener);
     return this;
   }
 

@@ -1,7 +1,7 @@
 import type { SseRoute } from '../bridge_options';
 import { SseError } from '../error';
 import type { SseEvent } from '../event';
-import type { SseLogger } from '../hub';
+import type { SseLogger } from '../logger';
 import { publishTo, type Publishing } from './target';
 
 // Each failure is said once; a sender that varies them must not fill the memory.

@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import type { SseBridges } from '../bridge_options';
-import type { SseLogger } from '../hub';
+import type { SseLogger } from '../logger';
 import { Carrier } from './carrier';
 import { toMessage, type Publishing } from './target';
 

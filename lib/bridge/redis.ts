@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { SseRedisBridge, SseRoute } from '../bridge_options';
-import type { SseLogger } from '../hub';
+import type { SseLogger } from '../logger';
 import { connectRedis, whenAborted, whenEnded, answered, type RedisClient, type RedisSettings } from '../redis';
 import { supervise, type Supervision } from '../supervise';
 import { Carrier } from './carrier';

@@ -3,7 +3,7 @@ import { relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { RedisBroker } from '../broker/redis';
 import { encode } from '../event';
-import type { SseLogger } from '../hub';
+import type { SseLogger } from '../logger';
 import { ALL } from '../target';
 import { BEGIN, JUDGE, RELEASE, RENEW } from './lease_scripts';
 import type { Lease, Offer } from './schedule';

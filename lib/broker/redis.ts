@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import type { Act, Broker, Poll, Question, Replica } from '../broker';
 import { EPOCH_LENGTH, parseCursor, type Position } from '../cursor';
-import type { SseLogger } from '../hub';
+import type { SseLogger } from '../logger';
 import { NO_LOSSES, type Losses } from '../log';
 import { mailboxesOf, type SseMailbox } from '../mailbox';
 import { Outbox, type Numbered } from '../outbox';

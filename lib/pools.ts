@@ -1,0 +1,51 @@
+import type { Connection } from './connection';
+
+/** Connections by the keys that they hold. */
+export class Pools {
+  readonly #pools = new Map<string, Set<Connection>>();
+  readonly #isWatched: (key: string) => boolean;
+  readonly #watched = new Set<string>();
+
+  constructor(isWatched: (key: string) => boolean) {
+    this.#isWatched = isWatched;
+  }
+
+  /** How many keys somebody holds. */
+  get size(): number {
+    return this.#pools.size;
+  }
+
+  /** Those of them that are watched. */
+  get watched(): ReadonlySet<string> {
+    return this.#watched;
+  }
+
+  /** Who holds a key; undefined when nobody does. */
+  of(key: string): ReadonlySet<Connection> | undefined {
+    return this.#pools.get(key);
+  }
+
+  /** Who holds any of some keys, each once. */
+  ofAny(keys: readonly string[]): ReadonlySet<Connection> {
+    return new Set(keys.flatMap((key) => [...(this.#pools.get(key) ?? [])]));
+  }
+
+  enter(key: string, connection: Connection): void {
+    const pool = this.#pools.get(key);
+    if (pool !== undefined) {
+      pool.add(connection);
+      return;
+    }
+    this.#pools.set(key, new Set([connection]));
+    if (this.#isWatched(key)) this.#watched.add(key);
+  }
+
+  exit(key: string, connection: Connection): void {
+    const pool = this.#pools.get(key);
+    if (pool === undefined) return;
+    pool.delete(connection);
+    if (pool.size > 0) return;
+    this.#pools.delete(key);
+    this.#watched.delete(key);
+  }
+}
