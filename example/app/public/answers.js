@@ -1,3 +1,4 @@
+import { connect } from '/stream/client.js';
 import { byId } from './element.js';
 import { post } from './post.js';
 
@@ -19,7 +20,7 @@ byId('kill').addEventListener('click', () => act(() => post('/api/workers/kill',
 addEventListener('popstate', () => read(runOfPage()));
 read(runOfPage());
 
-/** Reads a run from its start; the browser resumes by itself when it is cut off. */
+/** Reads a run from its start; the client resumes by itself when it is cut off. */
 function read(id) {
   source?.close();
   byId('text').textContent = '';
@@ -27,22 +28,22 @@ function read(id) {
   show('idle', 'nothing asked yet');
   if (id === null) return;
   let events = 0;
-  source = new EventSource(`/stream?${new URLSearchParams({ connectKey: `run:${id}` })}`);
+  source = connect('/stream', { keys: [`run:${id}`] });
   show('waiting', 'opening …');
-  source.addEventListener('sse:hello', () => show('live', 'live'));
-  source.addEventListener('worker', ({ data }) => {
+  source.on('sse:hello', () => show('live', 'live'));
+  source.on('worker', ({ data }) => {
     ({ pid } = JSON.parse(data));
     show('live', `live, from worker ${pid}`);
   });
-  source.addEventListener('message', ({ data }) => {
+  source.on('message', ({ data }) => {
     byId('text').append(data);
     byId('events').textContent = `${++events} ${events === 1 ? 'event' : 'events'} since this page was opened`;
   });
-  source.addEventListener('sse:end', ({ data }) => {
+  source.on('sse:end', ({ data }) => {
     end('done', JSON.parse(data).reason === 'stopped' ? 'stopped' : 'complete');
   });
-  source.addEventListener('sse:error', ({ data }) => end('lost', JSON.parse(data).message));
-  source.addEventListener('sse:gap', () => end('lost', 'no longer kept'));
+  source.on('sse:error', ({ data }) => end('lost', JSON.parse(data).message));
+  source.on('gap', () => end('lost', 'no longer kept'));
 }
 
 function end(outcome, state) {
