@@ -1,5 +1,6 @@
 import type { Position } from './cursor';
-import type { Losses, Mail } from './log';
+import type { Losses } from './losses';
+import type { Mail } from './mail';
 import type { Reach } from './reach';
 import type { RunPart } from './run';
 import type { Ticket } from './seats';

@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Draft, History, Message, Poll, Question } from './broker';
-import type { Losses, Mail } from './log';
+import type { Losses } from './losses';
+import type { Mail } from './mail';
 import type { Numbered } from './outbox';
 
 /** What an app worker says to the agent. `worker` is its name, which no other process ever has. */

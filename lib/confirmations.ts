@@ -1,5 +1,5 @@
 import type { Connection } from './connection';
-import { hasTaken, type Reader } from './log';
+import { hasTaken, type Reader } from './reader';
 import { within } from './within';
 
 /** A message whose publisher wants to know who took it. */

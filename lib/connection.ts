@@ -4,7 +4,7 @@ import type { Http2ServerResponse } from 'node:http2';
 import type { Admission } from './authorizer';
 import { GZIP_HEADER, NOTHING_SHARED, type SharedDeflate } from './deflate';
 import { encodeOwn, PING } from './event';
-import type { Reader } from './log';
+import type { Reader } from './reader';
 import type { SseRequest } from './request';
 import { wireOf, type Wire } from './wire';
 

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { CloseReason } from './connection';
 import { toError } from './error';
-import type { Gap } from './log';
+import type { Gap } from './gap';
 import type { SseLogger } from './logger';
 
 /** What happens in a worker. */

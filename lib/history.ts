@@ -1,7 +1,8 @@
 import type { History, Message } from './broker';
 import { toCursor } from './cursor';
 import { bodyOf } from './event';
-import type { Entry, Log } from './log';
+import type { Entry } from './entry';
+import type { Log } from './log';
 import { mailboxesOf, type SseMailbox } from './mailbox';
 
 /** What a log has of the present epoch after a place, for a process that has not. */

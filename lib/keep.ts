@@ -1,5 +1,5 @@
 import { Chain } from './chain';
-import type { Entry } from './log';
+import type { Entry } from './entry';
 import type { Tail } from './tail';
 
 /** How long and how much is kept: ms, messages per key, bytes in all. */

@@ -1,144 +1,20 @@
-import type { Act } from './broker';
-import { Chain, type Link } from './chain';
+import { cost, keyCost, tailCost, type Append, type Entry } from './entry';
+import { Chain } from './chain';
 import { parseCursor, parseMailCursor, toCursor, toMailCursor, type Position } from './cursor';
-import { joinPieces } from './delta';
+import { Epochs } from './epochs';
 import { bodyOf, toFrame } from './event';
+import { encodeKeys, framesOf } from './frames';
+import { Gaps, NO_GAPS, type Gap } from './gap';
 import { Keep, type KeepBounds } from './keep';
-import { mailboxesOf, type SseMailbox } from './mailbox';
-import { isRunKey, RUN_END, type RunPart } from './run';
+import { LostMails } from './lost_mail';
+import type { Losses } from './losses';
+import type { Mail, Post } from './mail';
+import { mailboxesOf } from './mailbox';
+import { OwnIds } from './own_ids';
+import type { Batch, Reader } from './reader';
+import { isRunKey, type RunPart } from './run';
 import { furthest, isAfter, Tail, type Loss, type LossReason, type RunState } from './tail';
 import { Throttle, type ThrottledKeys } from './throttle';
-
-/** A message in the log: its frame, encoded once, and where it stands. */
-export interface Entry extends Link<Entry> {
-  /** Its place in this log: 1, 2, 3 … */
-  readonly offset: number;
-  readonly keys: readonly string[];
-  readonly frame: Buffer;
-  /** The publisher's own id. */
-  readonly id: string | undefined;
-  /** Its event's name. */
-  readonly event: string | undefined;
-  /** What its publisher knows it by. */
-  readonly nonce: string | undefined;
-  /** What was to be done, instead of a message. */
-  readonly act: Act | undefined;
-  /** What part of a run it is. */
-  readonly run: RunPart | undefined;
-  /** Its epoch, as a number that grows with each epoch this log has seen. */
-  readonly term: number;
-  /** Its place in the order or, without one, that of the newest message before it. */
-  readonly seq: number;
-  /** Whether it has a place of its own in the order; without one it is live only. */
-  readonly inOrder: boolean;
-  /** ms of a monotonic clock. */
-  readonly appendedAt: number;
-  /** In how many tails it stands. */
-  holders: number;
-  /** The mailboxes in which it waits for someone to take it, or the run that keeps it; undefined when there are none. */
-  waits: Set<string> | undefined;
-  /** Why it has left the history, of one that is kept for mailboxes or a run only. */
-  heldFor: LossReason | undefined;
-  /** ms of the clock when the last mailbox was done with it, of one that had left the history. */
-  doneAt: number;
-}
-
-/** What to append. */
-export interface Append {
-  readonly keys: readonly string[];
-  readonly frame: Buffer;
-  readonly id?: string | undefined;
-  readonly event?: string | undefined;
-  readonly nonce?: string | undefined;
-  readonly act?: Act | undefined;
-  readonly run?: RunPart | undefined;
-  readonly position?: Position | undefined;
-  /** ms since it was published; left out: now. */
-  readonly age?: number | undefined;
-}
-
-/** What a log has lost: of some keys, and at most of all the others. */
-export interface Losses {
-  readonly keys: readonly { readonly key: string; readonly seq: number; readonly reason: LossReason }[];
-  readonly others: { readonly seq: number; readonly reason: LossReason } | undefined;
-}
-
-/** Nothing is lost. */
-export const NO_LOSSES: Losses = { keys: [], others: undefined };
-
-/** A place in the order that concerns a mailbox. */
-export interface MailPlace {
-  readonly key: string;
-  readonly seq: number;
-}
-
-/** What waits in the mailboxes, of an epoch's places from `first` to `last`. Plain JSON. */
-export interface Mail {
-  readonly epoch: string;
-  readonly first: number;
-  readonly last: number;
-  readonly waiting: readonly { readonly key: string; readonly seqs: readonly number[] }[];
-  /** By mailbox, the newest message that was lost before anyone took it, as long as nobody was told. */
-  readonly lost: readonly { readonly key: string; readonly seq: number; readonly reason: LossReason }[];
-}
-
-/** The mailboxes of a log, and who is to hear what happens to them here. */
-export interface Post {
-  readonly mailbox: SseMailbox;
-  /** Someone who holds a mailbox took a message. */
-  onTake(key: string, cursor: string): void;
-  /** Someone who holds a mailbox was told of what it lost, up to a place. */
-  onTell(key: string, cursor: string): void;
-}
-
-/** Someone who reads the log: which keys, and how far they have come. `read` moves them on. */
-export interface Reader {
-  keys: readonly string[];
-  /** The offset up to which they have everything. */
-  position: number;
-  /** The offset from which they are live: what has no place in the order is theirs only after it. */
-  liveFrom: number;
-  /** False as long as their place in the order cannot be told: only what has no place in it is theirs. */
-  seated: boolean;
-  /** The offset after which they began to read. */
-  from: number;
-  /** By key, the same for those that they did not hold from the start. */
-  starts: Map<string, number> | undefined;
-  /** By key, the offset from which on it is theirs, for those that they did not hold before; undefined once past it. */
-  since: Map<string, number> | undefined;
-  /** By key, the offset up to which they were told what is lost; undefined once they are past all of it. */
-  told: Map<string, number> | undefined;
-  /** By mailbox, the offset up to which only what waits in it is theirs; undefined once past it. */
-  mail: Map<string, number> | undefined;
-  /** Where they are with everything but mail from before they came; undefined once past it. */
-  floor: { readonly offset: number; readonly cursor: string } | undefined;
-  /** Holds back what comes too often; undefined when none of their keys is throttled. */
-  throttle: Throttle | undefined;
-  /** Whether each message says for which of their keys it is; readers that differ in that do not share a `keys`. */
-  showsKeys: boolean;
-  /** Whether they read one run alone, up to its end, which goes without saying; nobody else shares their `keys`. */
-  isOfRun: boolean;
-}
-
-/** Messages that were not kept. */
-export interface Gap {
-  /** `unknown`: an id that nobody knows; `restarted`: an id of an order that has ended. */
-  readonly reason: LossReason | 'unknown' | 'restarted';
-  readonly keys: readonly string[];
-}
-
-/** What `read` found: frames in order, after the gaps that come before them. */
-export interface Batch {
-  readonly frames: Buffer | undefined;
-  readonly count: number;
-  readonly gaps: readonly Gap[];
-  /** The cursor of the place just after the gaps; without gaps undefined. */
-  readonly resumeAt: string | undefined;
-  /** Whether more is there than fitted. */
-  readonly more: boolean;
-  /** Whether the run that the reader reads alone ends with it. */
-  readonly isEnd: boolean;
-}
 
 /** The bounds of a log: ms, messages per key, bytes in all. */
 export interface LogBounds {
@@ -157,14 +33,7 @@ interface ClientPlace {
   readonly entry?: Entry;
 }
 
-const NOTHING: Batch = { frames: undefined, count: 0, gaps: [], resumeAt: undefined, more: false, isEnd: false };
-
-// What an entry, its place in a tail and a tail cost besides the frame, measured (bench/history.ts).
-const ENTRY_BYTES = 500;
-const PLACE_BYTES = 16;
-const TAIL_BYTES = 560;
-// How many mailboxes are remembered for what they lost before anyone took it. The one that lost longest ago is forgotten.
-const MAX_LOST_MAIL = 16_384;
+const NOTHING: Batch = { frames: undefined, count: 0, gaps: NO_GAPS, resumeAt: undefined, more: false, isEnd: false };
 
 // How many keys without any message are remembered for what they lost. Older ones are forgotten together.
 const MAX_EMPTY_TAILS = 16_384;
@@ -185,12 +54,8 @@ export class Log {
   readonly #longTails = new Set<Tail>();
   /** What the forgotten empty tails had lost at most. */
   #forgotten: { lost: Loss | undefined; lostInOrder: Loss | undefined } = { lost: undefined, lostInOrder: undefined };
-  readonly #ids = new Map<string, Entry[]>();
-  /** Epochs: their number, how far they have come, and from which place on it is known what waits in mailboxes. */
-  readonly #terms = new Map<string, { readonly term: number; seq: number; mailFrom?: number }>();
-  #epoch = '';
-  #term = 0;
-  #seq = 0;
+  readonly #ids = new OwnIds();
+  readonly #epochs = new Epochs();
   #head = 0;
   #settled = 0;
   /** The highest offset of anything that some key has lost. */
@@ -204,8 +69,7 @@ export class Log {
   readonly #keeps: readonly Keep[];
   /** What is held, though no mailbox waits for it any more, as long as someone who lost it on the way may come back. */
   readonly #done = new Set<Entry>();
-  /** By mailbox, the newest message that was lost before anyone took it. */
-  readonly #lostMail = new Map<string, { readonly term: number; readonly seq: number; readonly reason: LossReason }>();
+  readonly #lostMail = new LostMails();
   /** The last joined batch: readers at the same place with the same keys share its buffer. */
   #shared:
     | { keys: readonly string[]; from: number; head: number; maxBytes: number; to: number; batch: Batch }
@@ -250,7 +114,7 @@ export class Log {
 
   /** The newest place in the order; `undefined` before there is an order. */
   get place(): Position | undefined {
-    return this.#epoch === '' ? undefined : { epoch: this.#epoch, seq: this.#seq };
+    return this.#epochs.position;
   }
 
   /** The cursor of the newest place in the order. */
@@ -260,14 +124,7 @@ export class Log {
 
   /** Says which epoch the order is in, so that cursors can be given before its first message. */
   begin(position: Position): void {
-    if (position.epoch !== this.#epoch) {
-      this.#epoch = position.epoch;
-      this.#term = this.#terms.size + 1;
-    }
-    this.#seq = position.seq;
-    const known = this.#terms.get(position.epoch);
-    if (known === undefined) this.#terms.set(position.epoch, { term: this.#term, seq: position.seq });
-    else known.seq = position.seq;
+    this.#epochs.begin(position);
   }
 
   /** Takes the next message. Of what its run has no place for, as after the run's end, it takes the place alone. */
@@ -284,8 +141,8 @@ export class Log {
       nonce,
       act,
       run,
-      term: this.#term,
-      seq: this.#seq,
+      term: this.#epochs.term,
+      seq: this.#epochs.seq,
       inOrder: position !== undefined,
       appendedAt: this.#now() - age,
       holders: keys.length,
@@ -308,7 +165,7 @@ export class Log {
       if (tail.length > this.#limitOf(tail)) this.#longTails.add(tail);
       if (entry.waits?.has(key) === true && ++tail.waiting > keep!.bounds.count) keep!.full.add(tail);
     }
-    if (id !== undefined) this.#rememberId(id, entry);
+    if (id !== undefined) this.#ids.add(id, entry);
     while (this.#bytes > this.#bounds.bytes && this.#history.oldest !== entry) this.#dropOldest('evicted');
     return true;
   }
@@ -326,7 +183,7 @@ export class Log {
     if (state === undefined) return true;
     if (is !== 'start') return state.newest.run!.is !== 'end';
     // Whoever starts it knew of the last one and that it is over.
-    const known = this.#placeNamed(since) ?? { term: 0, seq: 0 };
+    const known = this.#epochs.placeNamed(since) ?? { term: 0, seq: 0 };
     return !isAfter(state.start ?? state.newest, known);
   }
 
@@ -376,24 +233,24 @@ export class Log {
    */
   open(keys: readonly string[], throttle?: Throttle): { reader: Reader; gaps: readonly Gap[] } {
     const reader = this.readFromHead(keys, throttle);
-    const gaps = new Map<Gap['reason'], string[]>();
+    const gaps = new Gaps();
     for (const key of keys) {
       const lost = this.#lostMail.get(key);
       if (lost === undefined) continue;
-      note(gaps, lost.reason, key);
+      gaps.add(lost.reason, key);
       this.#tell(key, lost);
     }
     for (const key of this.#runsOf(keys)) {
       const reason = this.#lossOfRun(key, keys);
-      if (reason !== undefined) note(gaps, reason, key);
+      if (reason !== undefined) gaps.add(reason, key);
     }
     this.#addKept(reader, keys);
-    return { reader, gaps: toGaps(gaps) };
+    return { reader, gaps: gaps.all };
   }
 
   /** Whether an entry has a place in the order. */
   isAt(entry: Entry, { epoch, seq }: Position): boolean {
-    return this.#terms.get(epoch)?.term === entry.term && entry.seq === seq;
+    return this.#epochs.get(epoch)?.term === entry.term && entry.seq === seq;
   }
 
   /** Whether a client of a run that is over has all that it could hear of it. */
@@ -416,7 +273,7 @@ export class Log {
 
   /** Hears that a message was taken from a mailbox, here or elsewhere. */
   take(key: string, cursor: string): void {
-    const { term, seq } = this.#placeNamed(cursor) ?? { term: 0, seq: 0 };
+    const { term, seq } = this.#epochs.placeNamed(cursor) ?? { term: 0, seq: 0 };
     const entry = this.#tails.get(key)?.atPlace(term, seq);
     if (entry !== undefined) this.#unwait(entry, key);
     const lost = this.#lostMail.get(key);
@@ -425,7 +282,7 @@ export class Log {
 
   /** Hears that someone was told of what a mailbox has lost, up to a place: what still waits here of it comes too late. */
   tell(key: string, cursor: string): void {
-    const place = this.#placeNamed(cursor);
+    const place = this.#epochs.placeNamed(cursor);
     const lost = this.#lostMail.get(key);
     if (place === undefined) return;
     if (lost !== undefined && !isAfter(lost, place)) this.#lostMail.delete(key);
@@ -436,18 +293,18 @@ export class Log {
   get mail(): Mail {
     const waiting = new Map<string, number[]>();
     for (const { term, seq, waits } of this.#mail?.waiting ?? []) {
-      if (term !== this.#term) continue;
+      if (term !== this.#epochs.term) continue;
       for (const key of waits!) {
         const seqs = waiting.get(key);
         if (seqs === undefined) waiting.set(key, [seq]);
         else seqs.push(seq);
       }
     }
-    const lost = [...this.#lostMail].filter(([, { term }]) => term === this.#term);
+    const lost = [...this.#lostMail.entries()].filter(([, { term }]) => term === this.#epochs.term);
     return {
-      epoch: this.#epoch,
-      first: this.#terms.get(this.#epoch)?.mailFrom ?? 0,
-      last: this.#seq,
+      epoch: this.#epochs.name,
+      first: this.#epochs.get(this.#epochs.name)?.mailFrom ?? 0,
+      last: this.#epochs.seq,
       waiting: [...waiting].map(([key, seqs]) => ({ key, seqs })),
       lost: lost.map(([key, { seq, reason }]) => ({ key, seq, reason })),
     };
@@ -455,7 +312,7 @@ export class Log {
 
   /** Takes over what waits: what does not, of the places that are told of, was taken while this log did not hear of it. */
   sort({ epoch, first, last, waiting, lost }: Mail): void {
-    const known = this.#terms.get(epoch);
+    const known = this.#epochs.get(epoch);
     if (known === undefined) return;
     const { term, mailFrom = first } = known;
     known.mailFrom = Math.min(mailFrom, first);
@@ -466,8 +323,8 @@ export class Log {
       if (!isTold(entry)) continue;
       for (const key of entry.waits!) if (places.get(key)?.has(entry.seq) !== true) this.#unwait(entry, key);
     }
-    for (const [key, each] of this.#lostMail) if (isTold(each)) this.#lostMail.delete(key);
-    for (const { key, seq, reason } of lost) this.#rememberLostMail(key, { term, seq, reason });
+    for (const [key, each] of this.#lostMail.entries()) if (isTold(each)) this.#lostMail.delete(key);
+    for (const { key, seq, reason } of lost) this.#lostMail.add(key, { term, seq, reason });
   }
 
   /**
@@ -483,26 +340,26 @@ export class Log {
     const place = this.#placeOf(cursor, keys);
     if (place === undefined) {
       const known = parseCursor(cursor);
-      if (known === undefined || known.epoch === this.#epoch) {
+      if (known === undefined || known.epoch === this.#epochs.name) {
         return { reader: this.open(keys, throttle).reader, gaps: [{ reason: 'unknown', keys }] };
       }
     }
-    const { term, seq } = place ?? { term: this.#term, seq: 0 };
+    const { term, seq } = place ?? { term: this.#epochs.term, seq: 0 };
     // Where it was with its mail, if it had not come to the end of that.
-    const mailPlace = place === undefined || mail === undefined ? undefined : this.#placeNamed(toCursor(mail));
-    const gaps = new Map<Gap['reason'], string[]>();
+    const mailPlace = place === undefined || mail === undefined ? undefined : this.#epochs.placeNamed(toCursor(mail));
+    const gaps = new Gaps();
     const told = new Map<string, number>();
     let position = this.#head;
     for (const key of keys) {
       const tail = this.#tails.get(key);
       if (place === undefined) {
-        note(gaps, 'restarted', key);
+        gaps.add('restarted', key);
       } else {
         const isHeld = throttle?.throttles(key) === true && place.entry === undefined;
         const seen = isHeld && place.heldFrom !== undefined ? { term, seq: place.heldFrom - 1 } : place;
         const after = (tail?.keep !== undefined && mailPlace) || seen;
         const loss = this.#newestLoss(key, keys, (lost, inOrder) => inOrder && isAfter(lost, after));
-        if (loss !== undefined && !this.#isMadeUpFor(key, loss, throttle)) note(gaps, loss.reason, key);
+        if (loss !== undefined && !this.#isMadeUpFor(key, loss, throttle)) gaps.add(loss.reason, key);
       }
       // All that is lost now was just told, or lies before the reader's place.
       const lost = this.#newestLoss(key, keys, () => true);
@@ -517,7 +374,7 @@ export class Log {
       this.#takeSeen(mailPlace, keys);
       this.#moveBack(reader, cursor, (tail) => tail.at(tail.indexAfterPlace(mailPlace.term, mailPlace.seq)));
     }
-    return { reader, gaps: toGaps(gaps) };
+    return { reader, gaps: gaps.all };
   }
 
   /**
@@ -569,7 +426,8 @@ export class Log {
   *since(seq: number): Generator<Entry> {
     const held = this.#keeps.flatMap((keep) => [...keep.held]).sort((a, b) => a.offset - b.offset);
     for (const entries of [held, this.#history]) {
-      for (const entry of entries) if (entry.inOrder && entry.term === this.#term && entry.seq > seq) yield entry;
+      for (const entry of entries)
+        if (entry.inOrder && entry.term === this.#epochs.term && entry.seq > seq) yield entry;
     }
   }
 
@@ -582,10 +440,13 @@ export class Log {
   get losses(): Losses {
     const keys = [];
     for (const [key, { lostInOrder }] of this.#tails) {
-      if (lostInOrder?.term === this.#term) keys.push({ key, seq: lostInOrder.seq, reason: lostInOrder.reason });
+      if (lostInOrder?.term === this.#epochs.term) keys.push({ key, seq: lostInOrder.seq, reason: lostInOrder.reason });
     }
     const others = this.#forgotten.lostInOrder;
-    return { keys, others: others?.term === this.#term ? { seq: others.seq, reason: others.reason } : undefined };
+    return {
+      keys,
+      others: others?.term === this.#epochs.term ? { seq: others.seq, reason: others.reason } : undefined,
+    };
   }
 
   /**
@@ -593,8 +454,8 @@ export class Log {
    * what is kept is appended afterwards. Readers that are behind are told.
    */
   lose(epoch: string, { keys, others }: Losses): void {
-    if (!this.#terms.has(epoch)) this.begin({ epoch, seq: 0 });
-    const { term, seq: heard } = this.#terms.get(epoch)!;
+    if (this.#epochs.get(epoch) === undefined) this.begin({ epoch, seq: 0 });
+    const { term, seq: heard } = this.#epochs.get(epoch)!;
     const isNews = ({ seq }: { seq: number }): boolean => seq > heard;
     const news = new Map(keys.filter(isNews).map(({ key, seq, reason }) => [key, { seq, reason }]));
     // Those that the other log has forgotten may have lost as much as the last of them.
@@ -631,7 +492,7 @@ export class Log {
 
   /** The cursor of a place, for a client from whom some entries are held back. Oldest first. */
   #cursorOf({ term, seq }: { term: number; seq: number }, held: readonly Entry[]): string {
-    const epoch = this.#epochOf(term);
+    const epoch = this.#epochs.nameOf(term);
     const oldest = held.find((entry) => entry.inOrder && entry.term === term && entry.seq <= seq);
     return oldest === undefined ? toCursor({ epoch, seq }) : toCursor({ epoch, seq, heldFrom: oldest.seq });
   }
@@ -652,7 +513,7 @@ export class Log {
     }
     if (first !== undefined) return { term: first.term, seq: first.seq - 1, offset: first.offset };
     const offset = Number.POSITIVE_INFINITY;
-    return this.#epoch === '' ? undefined : { term: this.#term, seq: this.#seq, offset };
+    return this.place === undefined ? undefined : { term: this.#epochs.term, seq: this.#epochs.seq, offset };
   }
 
   /**
@@ -702,7 +563,7 @@ export class Log {
   #readAnew(reader: Reader, maxBytes: number): Batch {
     if (reader.throttle !== undefined) return this.#readThrottled(reader, reader.throttle, maxBytes);
     const { keys, position: from, liveFrom } = reader;
-    const gaps = reader.seated ? this.#gapsOf(reader) : NOTHING.gaps;
+    const gaps = reader.seated ? this.#gapsOf(reader) : NO_GAPS;
     const resumeAt = gaps.length === 0 ? undefined : this.cursorAt(reader);
     const { entries, more } = this.#merge(reader, maxBytes);
     reader.position = more ? entries.at(-1)!.offset : this.#head;
@@ -721,7 +582,7 @@ export class Log {
   #readThrottled(reader: Reader, throttle: Throttle, maxBytes: number): Batch {
     const { liveFrom, since } = reader;
     const now = this.#now();
-    const gaps = reader.seated ? this.#gapsOf(reader) : NOTHING.gaps;
+    const gaps = reader.seated ? this.#gapsOf(reader) : NO_GAPS;
     const resumeAt = gaps.length === 0 ? undefined : this.cursorAt(reader);
     // Where its client is, as far as it knows: what was held back goes out under that.
     const place = throttle.isHolding ? this.#placeAt(reader) : undefined;
@@ -819,8 +680,8 @@ export class Log {
 
   #gapsOf(reader: Reader): readonly Gap[] {
     // Most readers are past all that is lost.
-    if (reader.position >= this.#lostThrough) return NOTHING.gaps;
-    const gaps = new Map<Gap['reason'], string[]>();
+    if (reader.position >= this.#lostThrough) return NO_GAPS;
+    const gaps = new Gaps();
     for (const key of reader.keys) {
       const known = Math.max(reader.position, reader.since?.get(key) ?? 0, reader.told?.get(key) ?? 0);
       const loss = this.#newestLoss(
@@ -829,11 +690,11 @@ export class Log {
         ({ offset }, inOrder) => offset > known && (inOrder || offset > reader.liveFrom),
       );
       if (loss === undefined || this.#isMadeUpFor(key, loss, reader.throttle)) continue;
-      note(gaps, loss.reason, key);
+      gaps.add(loss.reason, key);
       reader.told ??= new Map();
       reader.told.set(key, loss.offset);
     }
-    return gaps.size === 0 ? NOTHING.gaps : toGaps(gaps);
+    return gaps.all;
   }
 
   /** The newest loss of a key that concerns someone who holds `keys`. */
@@ -916,7 +777,7 @@ export class Log {
   /** The frame of an entry; of mail from before its reader came, its id says where the reader is with everything else. */
   #frameOf({ frame, id, offset, term, seq }: Entry, floor: Reader['floor']): Buffer {
     if (floor === undefined || offset > floor.offset || id !== undefined) return frame;
-    const cursor = toCursor({ epoch: this.#epochOf(term), seq });
+    const cursor = toCursor({ epoch: this.#epochs.nameOf(term), seq });
     return toFrame(bodyOf(frame, cursor), toMailCursor(floor.cursor, cursor));
   }
 
@@ -969,7 +830,7 @@ export class Log {
 
   /** Someone here who holds a mailbox has a message. */
   #takeHere(entry: Entry, key: string): void {
-    const cursor = (): string => toCursor({ epoch: this.#epochOf(entry.term), seq: entry.seq });
+    const cursor = (): string => toCursor({ epoch: this.#epochs.nameOf(entry.term), seq: entry.seq });
     if (this.#unwait(entry, key)) {
       this.#post!.onTake(key, cursor());
       return;
@@ -981,7 +842,7 @@ export class Log {
   #tell(key: string, { term, seq }: { term: number; seq: number }): void {
     this.#lostMail.delete(key);
     this.#unwaitThrough(key, { term, seq });
-    this.#post!.onTell(key, toCursor({ epoch: this.#epochOf(term), seq }));
+    this.#post!.onTell(key, toCursor({ epoch: this.#epochs.nameOf(term), seq }));
   }
 
   #unwaitThrough(key: string, place: { term: number; seq: number }): void {
@@ -1029,17 +890,7 @@ export class Log {
 
   #rememberUntaken({ run, term, seq }: Entry, key: string, reason: LossReason): void {
     // All who read a run are told, whatever others were.
-    if (run === undefined) this.#rememberLostMail(key, { term, seq, reason });
-  }
-
-  #rememberLostMail(key: string, lost: { term: number; seq: number; reason: LossReason }): void {
-    const known = this.#lostMail.get(key);
-    if (known !== undefined && isAfter(known, lost)) return;
-    this.#lostMail.delete(key);
-    this.#lostMail.set(key, lost);
-    if (this.#lostMail.size <= MAX_LOST_MAIL) return;
-    const [first] = this.#lostMail.keys();
-    this.#lostMail.delete(first!);
+    if (run === undefined) this.#lostMail.add(key, { term, seq, reason });
   }
 
   #mailboxesOf(keys: readonly string[]): string[] {
@@ -1066,22 +917,15 @@ export class Log {
     return this.#bounds.count + (keep?.bounds.count ?? 0);
   }
 
-  #placeNamed(cursor: string): { term: number; seq: number } | undefined {
-    const position = parseCursor(cursor);
-    const term = position === undefined ? undefined : this.#terms.get(position.epoch)?.term;
-    return term === undefined ? undefined : { term, seq: position!.seq };
-  }
-
   #placeOf(lastEventId: string, keys: readonly string[]): ClientPlace | undefined {
-    const given = this.#ids.get(lastEventId.trim());
     // An id given twice means the older: its client gets some messages again, rather than never.
-    const entry = given?.find((candidate) => candidate.keys.some((key) => keys.includes(key)));
+    const entry = this.#ids.find(lastEventId, keys);
     // An id of the publisher's does not say what was held back: all may have been.
     if (entry !== undefined) return { term: entry.term, seq: entry.seq, heldFrom: 0, entry };
     const position = parseCursor(lastEventId);
     if (position === undefined) return undefined;
-    const term = this.#terms.get(position.epoch)?.term;
-    if (term === undefined || (term === this.#term && position.seq > this.#seq)) return undefined;
+    const term = this.#epochs.get(position.epoch)?.term;
+    if (term === undefined || (term === this.#epochs.term && position.seq > this.#epochs.seq)) return undefined;
     return { term, seq: position.seq, heldFrom: position.heldFrom };
   }
 
@@ -1116,21 +960,6 @@ export class Log {
     this.#tails.set(key, tail);
     this.#rememberEmpty(tail);
     return tail;
-  }
-
-  #rememberId(id: string, entry: Entry): void {
-    const name = id.trim();
-    const entries = this.#ids.get(name);
-    if (entries === undefined) this.#ids.set(name, [entry]);
-    else entries.push(entry);
-  }
-
-  #forgetId(id: string, entry: Entry): void {
-    const name = id.trim();
-    const entries = this.#ids.get(name);
-    if (entries === undefined) return;
-    entries.splice(entries.indexOf(entry), 1);
-    if (entries.length === 0) this.#ids.delete(name);
   }
 
   /** Lets go of the oldest entry of the history; mailboxes keep what waits in them, and runs what is theirs. */
@@ -1189,7 +1018,7 @@ export class Log {
       this.#history.remove(entry);
       this.#bytes -= cost(entry);
     }
-    if (entry.id !== undefined) this.#forgetId(entry.id, entry);
+    if (entry.id !== undefined) this.#ids.delete(entry.id, entry);
     this.#lostThrough = Math.max(this.#lostThrough, entry.offset);
     this.#shared = undefined;
     keep?.waiting.delete(entry);
@@ -1212,7 +1041,7 @@ export class Log {
   #heldCost(entry: Entry): number {
     // A run has one tail, and its start stands for it.
     const keys = entry.run === undefined || entry.run.is === 'start' ? this.#keptKeysOf(entry) : [];
-    return keys.reduce((sum, key) => sum + TAIL_BYTES + key.length, cost(entry));
+    return keys.reduce((sum, key) => sum + keyCost(key), cost(entry));
   }
 
   #rememberEmpty(tail: Tail): void {
@@ -1229,83 +1058,9 @@ export class Log {
       lostInOrder: furthest(this.#forgotten.lostInOrder, first!.lostInOrder),
     };
   }
-
-  #epochOf(term: number): string {
-    for (const [epoch, its] of this.#terms) if (its.term === term) return epoch;
-    return this.#epoch;
-  }
-}
-
-/** Whether a reader was given a message that is theirs. */
-export function hasTaken(
-  { position, throttle }: Reader,
-  message: { readonly offset: number; readonly keys: readonly string[] },
-): boolean {
-  return position >= message.offset && throttle?.hasSent(message) !== false;
-}
-
-/**
- * What entries are on the wire: their frames, each after the line that says for which of the reader's keys it is.
- * Neighbouring pieces of a run are joined.
- */
-function framesOf(
-  { showsKeys, keys, isOfRun }: Reader,
-  entries: readonly Entry[],
-  frameOf: (entry: Entry, i: number) => Buffer,
-): Buffer | undefined {
-  const frames: Buffer[] = [];
-  const add = (entry: Entry, frame: Buffer): void => {
-    if (showsKeys) frames.push(encodeKeys(entry, keys));
-    frames.push(frame);
-  };
-  for (let i = 0; i < entries.length; i++) {
-    const entry = entries[i]!;
-    if (isPieceOf(entry, entries[i + 1])) {
-      const first = i;
-      const pieces = [entry.frame];
-      while (isPieceOf(entry, entries[i + 1])) pieces.push(entries[++i]!.frame);
-      for (const frame of joinPieces(pieces, (at) => frameOf(entries[first + at]!, first + at))) add(entry, frame);
-    } else if (entry.run?.is !== 'start' && !(isOfRun && isGoodEnd(entry))) {
-      // The start of a run is nothing to hear.
-      add(entry, frameOf(entry, i));
-    }
-  }
-  return frames.length > 1 ? Buffer.concat(frames) : frames[0];
-}
-
-function isGoodEnd({ run, event }: Entry): boolean {
-  return run?.is === 'end' && event === RUN_END;
-}
-
-/** Whether two entries are pieces of one text. */
-function isPieceOf(a: Entry, b: Entry | undefined): boolean {
-  return a.run?.is === 'text' && b?.run?.is === 'text' && a.keys[0] === b.keys[0];
-}
-
-/** A field that parsers pass over (HTML standard, 9.2.6); of the keys that its reader does not hold nothing is said. */
-function encodeKeys({ keys }: Entry, held: readonly string[]): Buffer {
-  return Buffer.from(`keys: ${JSON.stringify(keys.filter((key) => held.includes(key)))}\n`);
-}
-
-function cost(entry: Entry): number {
-  return ENTRY_BYTES + entry.frame.length + PLACE_BYTES * entry.keys.length;
-}
-
-function tailCost(tail: Tail): number {
-  return TAIL_BYTES + tail.key.length;
 }
 
 function newer<T extends { offset: number }>(a: T | undefined, b: T | undefined): T | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   return a.offset >= b.offset ? a : b;
-}
-
-function note(gaps: Map<Gap['reason'], string[]>, reason: Gap['reason'], key: string): void {
-  const keys = gaps.get(reason);
-  if (keys === undefined) gaps.set(reason, [key]);
-  else keys.push(key);
-}
-
-function toGaps(gaps: Map<Gap['reason'], string[]>): Gap[] {
-  return [...gaps].map(([reason, keys]) => ({ reason, keys }));
 }

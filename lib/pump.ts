@@ -2,7 +2,8 @@ import { AsyncResource } from 'node:async_hooks';
 import { Alarm } from './alarm';
 import type { Connection } from './connection';
 import { toFrames } from './gap';
-import type { Gap, Log } from './log';
+import type { Gap } from './gap';
+import type { Log } from './log';
 import { Queue } from './queue';
 
 // A visit costs 5 µs, with a megabyte to write 500 µs: a slice keeps the loop for little more than the time limit.

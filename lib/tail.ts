@@ -1,5 +1,5 @@
 import type { Keep } from './keep';
-import type { Entry } from './log';
+import type { Entry } from './entry';
 
 /**
  * Why something is no longer kept: it grew older than `history.age` (`expired`); `history.count` or `history.bytes`, or

@@ -1,6 +1,6 @@
 import { check, integer, MAX_MS, oneOf, wrong } from './check';
 import { show } from './error';
-import type { Entry } from './log';
+import type { Entry } from './entry';
 import { RESERVED_KEY_PREFIX } from './request';
 import { isRunKey } from './run';
 

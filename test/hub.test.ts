@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Broker, Poll, Replica } from '../lib/broker';
 import type { Position } from '../lib/cursor';
-import { NO_LOSSES } from '../lib/log';
+import { NO_LOSSES } from '../lib/losses';
 import { plainServers } from './support/plain';
 import { Stream } from './support/stream';
 

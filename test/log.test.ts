@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { Log, type Gap, type Reader } from '../lib/log';
+import type { Gap } from '../lib/gap';
+import { Log } from '../lib/log';
+import type { Reader } from '../lib/reader';
 
 const EPOCH = 'aaaaaaaa';
 const WIDE = { age: 1e9, count: 1e9, bytes: 1e9 };

@@ -1,7 +1,8 @@
 import type { History, Message } from '../broker';
 import type { HistoryPart } from '../channel';
 import type { Position } from '../cursor';
-import type { Losses, Mail } from '../log';
+import type { Losses } from '../losses';
+import type { Mail } from '../mail';
 
 const TICK_MS = 100;
 

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Broker, Draft, Poll, Question, Replica } from '../broker';
 import { newEpoch, type Position } from '../cursor';
 import { SseError } from '../error';
-import { NO_LOSSES } from '../log';
+import { NO_LOSSES } from '../losses';
 
 /** Orders messages within this process: all that one without workers needs. */
 export class MemoryBroker implements Broker {

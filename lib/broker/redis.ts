@@ -4,7 +4,7 @@ import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promi
 import type { Act, Broker, Poll, Question, Replica } from '../broker';
 import { EPOCH_LENGTH, parseCursor, type Position } from '../cursor';
 import type { SseLogger } from '../logger';
-import { NO_LOSSES, type Losses } from '../log';
+import { NO_LOSSES, type Losses } from '../losses';
 import { mailboxesOf, type SseMailbox } from '../mailbox';
 import { Outbox, type Numbered } from '../outbox';
 import type { Reach } from '../reach';

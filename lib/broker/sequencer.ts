@@ -4,7 +4,7 @@ import type { Broker, Draft, History, Message, Poll, Question, Replica } from '.
 import { pidOf, toParts, type Channel, type PlacedMessage, type ToAgent, type ToWorkers } from '../channel';
 import { newEpoch, type Position } from '../cursor';
 import { SseError } from '../error';
-import { NO_LOSSES } from '../log';
+import { NO_LOSSES } from '../losses';
 import { Inheritance } from './inheritance';
 
 /** How long things may take, in ms. */

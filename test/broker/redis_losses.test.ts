@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import type { Gap } from '../../lib/log';
+import type { Gap } from '../../lib/gap';
 import { eventually } from '../support/eventually';
 import { Proxy } from '../support/proxy';
 import { RedisHost, type RedisHostOptions } from '../support/redis_host';

@@ -1,5 +1,5 @@
 import { RedisBroker, type RedisTimes } from '../../lib/broker/redis';
-import type { Gap } from '../../lib/log';
+import type { Gap } from '../../lib/gap';
 import type { SseOptions } from '../../lib/options';
 import { readRedisConfig } from '../../lib/redis';
 import type { Sse } from '../../lib/sse';
