@@ -13,7 +13,8 @@ import { mailboxesOf } from './mailbox';
 import { OwnIds } from './own_ids';
 import type { Batch, Reader } from './reader';
 import { isRunKey, type RunPart } from './run';
-import { furthest, isAfter, Tail, type Loss, type LossReason, type RunState } from './tail';
+import { isAfter, type Loss, type LossReason, type RunState, type Tail } from './tail';
+import { Tails } from './tails';
 import { Throttle, type ThrottledKeys } from './throttle';
 
 /** The bounds of a log: ms, messages per key, bytes in all. */
@@ -35,9 +36,6 @@ interface ClientPlace {
 
 const NOTHING: Batch = { frames: undefined, count: 0, gaps: NO_GAPS, resumeAt: undefined, more: false, isEnd: false };
 
-// How many keys without any message are remembered for what they lost. Older ones are forgotten together.
-const MAX_EMPTY_TAILS = 16_384;
-
 /**
  * What this process delivered, in order, indexed by key.
  *
@@ -47,13 +45,9 @@ const MAX_EMPTY_TAILS = 16_384;
 export class Log {
   readonly #bounds: LogBounds;
   readonly #now: () => number;
-  readonly #tails = new Map<string, Tail>();
-  /** Tails without entries, by when they became so: they remember what was lost. */
-  readonly #emptyTails = new Set<Tail>();
+  readonly #tails: Tails;
   /** Tails with more than `count` entries. */
   readonly #longTails = new Set<Tail>();
-  /** What the forgotten empty tails had lost at most. */
-  #forgotten: { lost: Loss | undefined; lostInOrder: Loss | undefined } = { lost: undefined, lostInOrder: undefined };
   readonly #ids = new OwnIds();
   readonly #epochs = new Epochs();
   #head = 0;
@@ -83,6 +77,7 @@ export class Log {
     this.#post = post;
     this.#mail = post && new Keep(post.mailbox);
     this.#runs = runs && new Keep(runs);
+    this.#tails = new Tails((key) => this.#keepFor(key));
     this.#keeps = [this.#mail, this.#runs].filter((keep) => keep !== undefined);
   }
 
@@ -157,7 +152,7 @@ export class Log {
     const keep = this.#keepOf(entry);
     if (entry.waits !== undefined) keep!.waiting.add(entry);
     for (const key of keys) {
-      const tail = this.#tailFor(key);
+      const tail = this.#tails.for(key);
       tail.push(entry);
       this.#weigh(tail);
       if (run?.is === 'start') tail.run = { start: entry, newest: entry };
@@ -265,7 +260,7 @@ export class Log {
   #lossOfRun(key: string, keys: readonly string[]): LossReason | undefined {
     const tail = this.#tails.get(key);
     if (tail === undefined) return undefined;
-    const loss = this.#newestLoss(key, keys, () => true);
+    const loss = this.#tails.newestLoss(key, keys, () => true);
     if (tail.run === undefined) return loss?.reason;
     if (tail.run.start === undefined || tail.firstOfRun !== tail.run.start) return loss?.reason ?? 'evicted';
     return loss !== undefined && isAfter(loss, tail.run.start) ? loss.reason : undefined;
@@ -358,11 +353,11 @@ export class Log {
         const isHeld = throttle?.throttles(key) === true && place.entry === undefined;
         const seen = isHeld && place.heldFrom !== undefined ? { term, seq: place.heldFrom - 1 } : place;
         const after = (tail?.keep !== undefined && mailPlace) || seen;
-        const loss = this.#newestLoss(key, keys, (lost, inOrder) => inOrder && isAfter(lost, after));
+        const loss = this.#tails.newestLoss(key, keys, (lost, inOrder) => inOrder && isAfter(lost, after));
         if (loss !== undefined && !this.#isMadeUpFor(key, loss, throttle)) gaps.add(loss.reason, key);
       }
       // All that is lost now was just told, or lies before the reader's place.
-      const lost = this.#newestLoss(key, keys, () => true);
+      const lost = this.#tails.newestLoss(key, keys, () => true);
       if (lost !== undefined) told.set(key, lost.offset);
       const first = tail?.at(tail.indexAfterPlace(term, seq));
       if (first !== undefined) position = Math.min(position, first.offset - 1);
@@ -438,15 +433,7 @@ export class Log {
 
   /** What of the present epoch is lost. */
   get losses(): Losses {
-    const keys = [];
-    for (const [key, { lostInOrder }] of this.#tails) {
-      if (lostInOrder?.term === this.#epochs.term) keys.push({ key, seq: lostInOrder.seq, reason: lostInOrder.reason });
-    }
-    const others = this.#forgotten.lostInOrder;
-    return {
-      keys,
-      others: others?.term === this.#epochs.term ? { seq: others.seq, reason: others.reason } : undefined,
-    };
+    return this.#tails.lossesOf(this.#epochs.term);
   }
 
   /**
@@ -466,13 +453,10 @@ export class Log {
     const offset = ++this.#head;
     this.#lostThrough = offset;
     for (const [key, { seq, reason }] of news) {
-      const tail = this.#tails.get(key) ?? this.#rememberKey(key);
-      tail.lost = { offset, term, seq, reason };
-      tail.lostInOrder = furthest(tail.lostInOrder, tail.lost);
+      this.#tails.lose(key, { offset, term, seq, reason });
     }
     if (others !== undefined && isNews(others)) {
-      const lost = { offset, term, ...others };
-      this.#forgotten = { lost, lostInOrder: furthest(this.#forgotten.lostInOrder, lost) };
+      this.#tails.loseOthers({ offset, term, ...others });
     }
   }
 
@@ -684,7 +668,7 @@ export class Log {
     const gaps = new Gaps();
     for (const key of reader.keys) {
       const known = Math.max(reader.position, reader.since?.get(key) ?? 0, reader.told?.get(key) ?? 0);
-      const loss = this.#newestLoss(
+      const loss = this.#tails.newestLoss(
         key,
         reader.keys,
         ({ offset }, inOrder) => offset > known && (inOrder || offset > reader.liveFrom),
@@ -695,30 +679,6 @@ export class Log {
       reader.told.set(key, loss.offset);
     }
     return gaps.all;
-  }
-
-  /** The newest loss of a key that concerns someone who holds `keys`. */
-  #newestLoss(
-    key: string,
-    keys: readonly string[],
-    concerns: (loss: Pick<Loss, 'offset' | 'term' | 'seq'>, inOrder: boolean) => boolean,
-  ): Loss | undefined {
-    const tail = this.#tails.get(key);
-    const { lost, lostInOrder } = tail ?? this.#forgotten;
-    let newest: Loss | undefined;
-    if (lost !== undefined && concerns(lost, false)) newest = lost;
-    else if (lostInOrder !== undefined && concerns(lostInOrder, true)) newest = lostInOrder;
-    for (const stray of tail?.strays ?? []) {
-      if (newest !== undefined && stray.offset < newest.offset) continue;
-      if (concerns(stray, stray.inOrder) && !keys.some((other) => this.#isKeptFor(stray, other))) {
-        newest = { offset: stray.offset, term: stray.term, seq: stray.seq, reason: 'evicted' };
-      }
-    }
-    return newest;
-  }
-
-  #isKeptFor(entry: Entry, key: string): boolean {
-    return entry.keys.includes(key) && this.#tails.get(key)?.strays.has(entry) === false;
   }
 
   /** The entries of all of a reader's keys after its position, in order, each once. What is mail is taken by that. */
@@ -791,7 +751,7 @@ export class Log {
     for (const key of boxes) reader.mail.set(key, this.#head);
     for (const key of [...boxes, ...runs]) {
       // It was not owed what others took before, and has been told of what its runs have lost.
-      const lost = this.#newestLoss(key, reader.keys, () => true);
+      const lost = this.#tails.newestLoss(key, reader.keys, () => true);
       if (lost !== undefined) reader.told.set(key, lost.offset);
     }
     const cursor = this.cursorAt(reader);
@@ -902,6 +862,12 @@ export class Log {
     return this.#runs === undefined ? [] : keys.filter(isRunKey);
   }
 
+  /** What keeps the entries of a key. */
+  #keepFor(key: string): Keep | undefined {
+    if (isRunKey(key)) return this.#runs;
+    return this.#mailboxesOf([key]).length > 0 ? this.#mail : undefined;
+  }
+
   /** What keeps an entry. */
   #keepOf({ run }: Entry): Keep | undefined {
     return run === undefined ? this.#mail : this.#runs;
@@ -929,37 +895,11 @@ export class Log {
     return { term, seq: position.seq, heldFrom: position.heldFrom };
   }
 
-  #tailFor(key: string): Tail {
-    let tail = this.#tails.get(key);
-    if (tail === undefined) {
-      tail = this.#newTail(key);
-      tail.lost = this.#forgotten.lost;
-      tail.lostInOrder = this.#forgotten.lostInOrder;
-      this.#tails.set(key, tail);
-    }
-    if (tail.isEmpty) this.#emptyTails.delete(tail);
-    return tail;
-  }
-
-  #newTail(key: string): Tail {
-    if (isRunKey(key)) return new Tail(key, this.#runs);
-    return new Tail(key, this.#mailboxesOf([key]).length > 0 ? this.#mail : undefined);
-  }
-
   /** Counts a tail among the bytes of the history as long as something of it is kept. */
   #weigh(tail: Tail): void {
     if (tail.isOfHistory === tail.isWeighed) return;
     tail.isWeighed = !tail.isWeighed;
     this.#bytes += tail.isWeighed ? tailCost(tail) : -tailCost(tail);
-  }
-
-  /** An empty tail, for what it lost. */
-  #rememberKey(key: string): Tail {
-    const tail = this.#newTail(key);
-    tail.lostInOrder = this.#forgotten.lostInOrder;
-    this.#tails.set(key, tail);
-    this.#rememberEmpty(tail);
-    return tail;
   }
 
   /** Lets go of the oldest entry of the history; mailboxes keep what waits in them, and runs what is theirs. */
@@ -1048,19 +988,6 @@ export class Log {
     this.#longTails.delete(tail);
     tail.keep?.full.delete(tail);
     tail.run = undefined;
-    this.#emptyTails.add(tail);
-    if (this.#emptyTails.size <= MAX_EMPTY_TAILS) return;
-    const [first] = this.#emptyTails;
-    this.#emptyTails.delete(first!);
-    this.#tails.delete(first!.key);
-    this.#forgotten = {
-      lost: newer(this.#forgotten.lost, first!.lost),
-      lostInOrder: furthest(this.#forgotten.lostInOrder, first!.lostInOrder),
-    };
+    this.#tails.setEmpty(tail);
   }
-}
-
-function newer<T extends { offset: number }>(a: T | undefined, b: T | undefined): T | undefined {
-  if (a === undefined || b === undefined) return a ?? b;
-  return a.offset >= b.offset ? a : b;
 }
