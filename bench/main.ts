@@ -11,7 +11,7 @@ import { SCENES, type Bench } from './works';
 
 const LETTERS = [...new Set(SCENES.flatMap(({ letters }) => letters))];
 const QUICK_LETTERS = ['a', 'b', 'c', 'e', 'f'];
-const QUICK_SERVERS: readonly ServerName[] = ['ours', 'raw', 'better-sse', 'nchan', 'limit-1', 'limit-joined'];
+const QUICK_SERVERS: readonly ServerName[] = ['ours', 'early', 'raw', 'better-sse', 'nchan', 'limit-1', 'limit-joined'];
 
 const { values } = parseArgs({
   options: {

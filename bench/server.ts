@@ -10,6 +10,7 @@ import { cpuOf, memoryOf } from './machine';
 /** What can be measured, in the order of the tables. */
 export const SERVERS = {
   ours: 'egg-sse 2 (this package), in an Egg app',
+  early: 'the same with `early: true`',
   raw: '`res.write` of node:http',
   'better-sse': 'better-sse 0.16.1',
   'fastify-sse': '@fastify/sse 0.6.0',
@@ -82,7 +83,7 @@ export class Server {
     folders.add(this.#dir);
     this.progress = join(this.#dir, 'progress');
     writeFileSync(this.progress, Buffer.alloc(8));
-    this.#isCluster = name === 'ours' || name === 'original';
+    this.#isCluster = name === 'ours' || name === 'early' || name === 'original';
     const { pin } = workshop;
     const env = {
       NODE_ENV: 'production',
@@ -92,7 +93,7 @@ export class Server {
       BENCH_PROGRESS: this.progress,
       BENCH_PING_MS: String(options.pingMs ?? 10_000),
       BENCH_PORT: String(port),
-      ...(this.#isCluster ? eggOf(name === 'ours', workshop, options, port) : {}),
+      ...(this.#isCluster ? eggOf(name, workshop, options, port) : {}),
       ...(name === 'nchan' ? { BENCH_PIN: JSON.stringify(pin), BENCH_NCHAN: JSON.stringify([workshop.nchan]) } : {}),
     };
     this.#program = new Program(commandOf(name, workshop, this.progress), env);
@@ -199,6 +200,7 @@ function commandOf(name: ServerName, { limit, pin }: Workshop, progress: string)
       // The publisher is on the clients' core, as this process is, and pins nginx itself.
       return [process.execPath, script('nchan.js')];
     case 'ours':
+    case 'early':
     case 'original':
       return [...pin, process.execPath, script('egg_main.js')];
     default:
@@ -206,8 +208,10 @@ function commandOf(name: ServerName, { limit, pin }: Workshop, progress: string)
   }
 }
 
-function eggOf(isOurs: boolean, { plugin }: Workshop, options: ServerOptions, port: number): NodeJS.ProcessEnv {
-  const { workers = 1, pingMs = 10_000, sse, config } = options;
+function eggOf(name: ServerName, { plugin }: Workshop, options: ServerOptions, port: number): NodeJS.ProcessEnv {
+  const { workers = 1, pingMs = 10_000, config } = options;
+  const isOurs = name !== 'original';
+  const sse = { ...options.sse, ...(name === 'early' && { early: true }) };
   return {
     EGG_SERVER_ENV: 'prod',
     EGG_MASTER_LOGGER_LEVEL: 'ERROR',
