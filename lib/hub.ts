@@ -226,7 +226,7 @@ export class Hub implements Replica {
     const theirs = isPrivate ? keys : held;
     const known = newKeys.length === 0 ? theirs : theirs.filter((key) => !newKeys.includes(key));
     const { reader, gaps } = this.#readerOf(known, { lastEventId, isBehind, throttle });
-    if (known !== theirs) this.log.rekey(reader, theirs, throttled);
+    if (known !== theirs) this.log.rekey(reader, theirs, throttle === undefined ? undefined : throttled);
     reader.showsKeys = showsKeys;
     reader.isOfRun = run !== undefined;
     const { maxAge, stallTimeout } = this.#options;
