@@ -5,6 +5,7 @@ import type { Authorize, Grant } from './authorizer';
 import { Publisher } from './bridge/publisher';
 import type { Broker } from './broker';
 import { MemoryBroker } from './broker/memory';
+import { serveClient } from './client_script';
 import type { SseResponse } from './connection';
 import { Cors } from './cors';
 import { distribute } from './distribute';
@@ -58,6 +59,11 @@ export class SseHub extends Sse {
       this.#logger.error(new Error('a request for a stream could not be answered', { cause: error }));
       response.destroy();
     }
+  }
+
+  /** Answers a request with the browser client: for `{path}/client.js`, beside the stream. */
+  serveClient(request: SseRequest, response: SseResponse): void {
+    serveClient(request, response);
   }
 
   /** Makes a request, of whatever method, a stream, as `ctx.sse.open` does in Egg. */

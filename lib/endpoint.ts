@@ -258,7 +258,8 @@ export class Endpoint {
     if (isCompressible) addTo(response, 'Vary', 'Accept-Encoding');
     if (compressed) response.setHeader('Content-Encoding', 'gzip');
     if (user !== undefined) {
-      response.setHeader(USER_HEADER, encodeURIComponent(user));
+      // Half a surrogate pair cannot be encoded.
+      response.setHeader(USER_HEADER, encodeURIComponent(Buffer.from(user).toString()));
       if (response.hasHeader('Access-Control-Allow-Origin')) {
         addTo(response, 'Access-Control-Expose-Headers', USER_HEADER);
       }

@@ -39,6 +39,21 @@ describe('a hub without Egg', () => {
     stream.close();
   });
 
+  it('serves the browser client', async () => {
+    const { url } = await start((hub, request, response) => hub.serveClient(request, response));
+    const response = await fetch(url);
+    assert.equal(response.status, 200);
+    assert.match(await response.text(), /export\s*\{.*connect/s);
+    const etag = response.headers.get('etag')!;
+    assert.equal((await fetch(url, { headers: { 'if-none-match': etag } })).status, 304);
+  });
+
+  it('says who a client is, whatever its name is made of', async () => {
+    const { url } = await start(serve, { authorize: () => ({ user: 'half \ud800' }) });
+    const head = await fetch(url, { method: 'HEAD' });
+    assert.equal(decodeURIComponent(head.headers.get('sse-user')!), 'half \ufffd');
+  });
+
   it('asks its authorizer, with the request', async () => {
     const { hub, url } = await start(serve, {
       authorize: ({ headers }) => ({ user: String(headers['x-user']), keys: [] }),
