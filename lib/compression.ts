@@ -1,6 +1,6 @@
 import { check, integer, isObject } from './check';
 import { SharedDeflate, WINDOW_BYTES } from './deflate';
-import { covers } from './pattern';
+import { covers, isPattern } from './pattern';
 import type { SseRequest } from './request';
 
 /** `config.sse.compression`: how streams are compressed, and which are not. */
@@ -28,7 +28,7 @@ export function checkCompression(path: string, given: object | true): SseCompres
   return check(path, whole, {
     level: integer(1, 9, 'of zlib: fast to small'),
     except: (value) =>
-      Array.isArray(value) && value.every((each) => typeof each === 'string' && each !== '' && !/\*./.test(each))
+      Array.isArray(value) && value.every(isPattern)
         ? undefined
         : 'an array of keys, or of beginnings of keys with one "*" at the end',
   }) as unknown as SseCompression;

@@ -2,7 +2,7 @@ import type { Act } from './broker';
 import type { Link } from './chain';
 import type { Position } from './cursor';
 import type { RunPart } from './run';
-import type { LossReason, Tail } from './tail';
+import type { LossReason } from './tail';
 
 // What an entry, its place in a tail and a tail cost besides the frame, measured (bench/history.ts).
 const ENTRY_BYTES = 500;
@@ -62,12 +62,7 @@ export function cost(entry: Entry): number {
   return ENTRY_BYTES + entry.frame.length + PLACE_BYTES * entry.keys.length;
 }
 
-/** Bytes that a key is counted as. */
-export function tailCost(tail: Tail): number {
-  return TAIL_BYTES + tail.key.length;
-}
-
-/** Bytes that a key's name is counted as, with its tail. */
+/** Bytes that a key is counted as, with its tail. */
 export function keyCost(key: string): number {
   return TAIL_BYTES + key.length;
 }

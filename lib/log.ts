@@ -1,4 +1,4 @@
-import { cost, keyCost, tailCost, type Append, type Entry } from './entry';
+import { cost, keyCost, type Append, type Entry } from './entry';
 import { Chain } from './chain';
 import { parseCursor, parseMailCursor, toCursor, toMailCursor, type Position } from './cursor';
 import { Epochs } from './epochs';
@@ -899,7 +899,8 @@ export class Log {
   #weigh(tail: Tail): void {
     if (tail.isOfHistory === tail.isWeighed) return;
     tail.isWeighed = !tail.isWeighed;
-    this.#bytes += tail.isWeighed ? tailCost(tail) : -tailCost(tail);
+    const bytes = keyCost(tail.key);
+    this.#bytes += tail.isWeighed ? bytes : -bytes;
   }
 
   /** Lets go of the oldest entry of the history; mailboxes keep what waits in them, and runs what is theirs. */

@@ -1,5 +1,5 @@
 import { check, integer } from './check';
-import { covers } from './pattern';
+import { covers, isPattern } from './pattern';
 import { isRunKey } from './run';
 import { ALL, anonymous, authenticated } from './target';
 
@@ -22,7 +22,7 @@ const SHARED = new Set([ALL, anonymous(), authenticated()]);
 export function checkMailbox(path: string, given: object): SseMailbox {
   return check(path, given, {
     keys: (value) =>
-      Array.isArray(value) && value.every(isPattern)
+      Array.isArray(value) && value.every(isBox)
         ? undefined
         : `an array of keys, or of beginnings of keys with a "*" behind; not of ${[...SHARED].join(', ')}, which everybody holds`,
     age: integer(1, 1e12, 'ms'),
@@ -36,6 +36,6 @@ export function mailboxesOf({ keys: patterns }: Pick<SseMailbox, 'keys'>, keys: 
   return keys.filter((key) => !SHARED.has(key) && !isRunKey(key) && patterns.some((pattern) => covers(pattern, key)));
 }
 
-function isPattern(value: unknown): boolean {
-  return typeof value === 'string' && value !== '' && !SHARED.has(value) && !value.slice(0, -1).includes('*');
+function isBox(value: unknown): boolean {
+  return isPattern(value) && !SHARED.has(value);
 }

@@ -1,6 +1,7 @@
 import { check, integer, MAX_MS, oneOf, wrong } from './check';
 import { show } from './error';
 import type { Entry } from './entry';
+import { isPattern } from './pattern';
 import { RESERVED_KEY_PREFIX } from './request';
 import { isRunKey } from './run';
 
@@ -27,7 +28,7 @@ export function checkThrottles(path: string, given: object): SseThrottles {
   return Object.fromEntries(
     Object.entries(given).map(([pattern, rule]) => {
       const name = `${path}[${show(pattern)}]`;
-      if (pattern === '' || /\*./.test(pattern)) {
+      if (!isPattern(pattern)) {
         throw wrong(name, rule, 'left out: a pattern is a key, or the beginning of keys with one "*" at its end');
       }
       if (typeof rule !== 'object' || rule === null) throw wrong(name, rule, `{ interval, keep: 'latest' }`);

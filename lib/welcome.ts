@@ -1,6 +1,5 @@
 import { encodeOwn, isFieldSafe, toFrame, type EncodedEvent } from './event';
-import { toFrames } from './gap';
-import type { Gap } from './gap';
+import { toFrames, type Gap } from './gap';
 
 /** What a stream that belongs to one request begins with. */
 export function toOpening(retry: number | undefined, gaps: readonly Gap[], first: EncodedEvent | undefined): Buffer[] {
