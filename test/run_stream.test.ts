@@ -33,15 +33,21 @@ function gate(): { passed: Promise<void>; open: () => void } {
   return { passed, open: () => pass() };
 }
 
+/** Starts the run 1, which yields a, and b when it is told to go on by what this returns. */
+async function startGated({ hub }: Awaited<ReturnType<typeof start>>): Promise<() => void> {
+  const { passed, open: go } = gate();
+  await hub.run('1', async function* () {
+    yield 'a';
+    await passed;
+    yield 'b';
+  });
+  return go;
+}
+
 describe('the stream of a run alone', { timeout: 60_000 }, () => {
   it('has nothing but the run, and ends with it, live and later', async () => {
     const server = await start();
-    const { passed, open: go } = gate();
-    await server.hub.run('1', async function* () {
-      yield 'a';
-      await passed;
-      yield 'b';
-    });
+    const go = await startGated(server);
     const live = await open(server, '1');
     await live.untilMessages(1);
     await server.hub.publishAll('for all');
@@ -57,12 +63,7 @@ describe('the stream of a run alone', { timeout: 60_000 }, () => {
 
   it('goes on from where its client was, and is answered 204 when it has had all', async () => {
     const server = await start();
-    const { passed, open: go } = gate();
-    await server.hub.run('1', async function* () {
-      yield 'a';
-      await passed;
-      yield 'b';
-    });
+    const go = await startGated(server);
     const first = await open(server, '1');
     await first.untilMessages(1);
     first.close();
