@@ -1,15 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
-
-// USER_HZ, which is the same on every Linux.
-const TICKS_PER_SECOND = 100;
-
-/** What the figures depend on. */
-export function describeMachine(): string {
-  const [first] = cpus();
-  const memory = Math.round(totalmem() / 2 ** 30);
-  return `${cpus().length} × ${first?.model.trim()}, ${memory} GiB, Linux ${release()}, Node.js ${process.version}`;
-}
+import { cpuOf } from '../machine';
 
 /** How many files a process may have open at most. Node.js takes all that it may. */
 export function openFilesLimit(): number {
@@ -18,14 +8,7 @@ export function openFilesLimit(): number {
 
 /** Seconds of CPU that processes have used, in all. */
 export function cpuSeconds(pids: readonly number[]): number {
-  return sum(pids, (pid) => {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const [user, system] = stat
-      .slice(stat.lastIndexOf(')') + 2)
-      .split(' ')
-      .slice(11, 13);
-    return (Number(user) + Number(system)) / TICKS_PER_SECOND;
-  });
+  return sum(pids, cpuOf);
 }
 
 /** Bytes of memory that processes have of their own, in all. */

@@ -9,7 +9,8 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster, type Worker } from '../../test/support/cluster';
 import { Clients, type ClientsState } from './clients';
-import { cpuSeconds, describeMachine, kernelBytes, openFilesLimit, residentBytes } from './machine';
+import { describeMachine } from '../machine';
+import { cpuSeconds, kernelBytes, openFilesLimit, residentBytes } from './machine';
 
 const ROOT = path.join(__dirname, '../..');
 const APP = path.join(__dirname, 'app');
