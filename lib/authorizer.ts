@@ -74,6 +74,11 @@ export class Authorizer {
     this.#authorize = authorize;
   }
 
+  /** What everybody gets who asks for some keys; undefined when the authorizer is to be asked. */
+  freely(keys: readonly string[]): Admission | undefined {
+    return this.#authorize === undefined ? ANYBODY(keys) : undefined;
+  }
+
   /**
    * Asks the authorizer, in bounded time. Without one everybody gets what they ask for.
    *
@@ -81,9 +86,10 @@ export class Authorizer {
    * it failed by itself and 503 when it took too long; what went wrong inside is logged, and not told.
    */
   async admit(ctx: () => Promise<object>, asked: { readonly keys: readonly string[] }): Promise<Admission> {
-    if (this.#authorize === undefined) return ANYBODY(asked.keys);
+    const authorize = this.#authorize;
+    if (authorize === undefined) return ANYBODY(asked.keys);
     try {
-      return await within(this.#timeout, this.#ask(this.#authorize, ctx, asked), () => {
+      return await within(this.#timeout, this.#ask(authorize, ctx, asked), () => {
         throw this.#late();
       });
     } catch (error) {

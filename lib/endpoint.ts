@@ -138,12 +138,13 @@ export class Endpoint {
     { asked, ctx, settings = {} }: { asked: Asked; ctx: object; settings?: Settings },
   ): Promise<Joined | undefined> {
     const { headers, ...rest } = settings;
-    const admission = await this.#authorizer.admit(async () => ctx, asked);
+    // Streams open by the thousands at once: what there is no need to wait for is not waited for.
+    const admission = this.#authorizer.freely(asked.keys) ?? (await this.#authorizer.admit(async () => ctx, asked));
     const { keys, lastEventId, showsKeys, newKeys } = asked;
     const joining = { ...admission, ...rest, asked: keys, lastEventId, showsKeys, newKeys };
     // What is sent to one client alone may hold its secrets next to what others have made it say.
     const compressed = settings.isPrivate !== true && this.#hub.compresses(request, joining);
-    const isBehind = await this.#isBehind(joining);
+    const isBehind = this.#mayBeBehind(joining) && !(await this.#order.catchUp()) && lastEventId !== undefined;
     // The client may have left meanwhile.
     if (isOver(response)) return undefined;
     if (joining.run !== undefined && this.#hasAll(joining, joining.run)) {
@@ -157,11 +158,11 @@ export class Endpoint {
       return undefined;
     }
     this.#checkRoom();
-    const seat = await this.#seatFor(joining.user);
+    const seat = this.#isCounted(joining.user) ? await this.#seatFor(joining.user) : undefined;
     try {
       if (isOver(response)) return undefined;
       // Once more: it takes a while to ask the others.
-      this.#checkRoom(seat);
+      if (seat !== undefined) this.#checkRoom(seat);
       this.#writeHead(request, response, { headers, compressed, user: joining.user });
       return this.#hub.open(response, { ...joining, compressed, isBehind });
     } finally {
@@ -170,14 +171,14 @@ export class Endpoint {
   }
 
   /** Whether a client may have heard of more, on another worker, than has arrived here, or have taken its mail there. */
-  async #isBehind(joining: Joining): Promise<boolean> {
+  #mayBeBehind(joining: Joining): boolean {
     const { lastEventId, isPrivate = false, run } = joining;
     if (isPrivate && run === undefined) return false;
     const { log } = this.#hub;
-    const mayBeBehind =
+    return (
       (run !== undefined && log.runOf(run) === undefined) ||
-      (lastEventId === undefined ? this.#hub.hasMailbox(joining) : !this.#hub.knows(lastEventId, joining));
-    return mayBeBehind && !(await this.#order.catchUp()) && lastEventId !== undefined;
+      (lastEventId === undefined ? this.#hub.hasMailbox(joining) : !this.#hub.knows(lastEventId, joining))
+    );
   }
 
   /** Whether a client has had all of a run. Throws `SseError` when it may not have it, or nobody knows of it. */
@@ -216,8 +217,11 @@ export class Endpoint {
     return new SseError('ERR_SSE_FAILED', 'the stream could not be opened', { status: 500 });
   }
 
-  async #seatFor(user: string | undefined): Promise<Seat | undefined> {
-    if (user === undefined || this.#options.maxClientsPerUser === 0) return undefined;
+  #isCounted(user: string | undefined): user is string {
+    return user !== undefined && this.#options.maxClientsPerUser > 0;
+  }
+
+  #seatFor(user: string): Promise<Seat> {
     return this.#hub.seats.take(user, (question) => this.#order.ask(question, 'host'));
   }
 
