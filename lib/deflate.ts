@@ -86,13 +86,6 @@ export class SharedDeflate {
     return this.#alone.bytes;
   }
 
-  /** Lets go of everything that is kept: the next block refers to nothing. */
-  reset(): void {
-    this.#startsAnew = true;
-    this.#last = this.#alone = undefined;
-    this.#window = NO_BYTES;
-  }
-
   #deflate(plain: Buffer, dictionary: Buffer = NO_BYTES): Buffer {
     return deflateRawSync(plain, {
       level: this.#level,
