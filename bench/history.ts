@@ -1,18 +1,18 @@
 // What history costs: `node --expose-gc --import tsx bench/history.ts`.
 // Memory of a log at its bound, and the time of a resume as the log grows. Ratios hold on any machine.
 import { Log } from '../lib/log';
-import { toFrame } from '../lib/event';
 
 const EPOCH = 'aaaaaaaa';
 
 function fill(log: Log, messages: number, keys: number, bytes: number): void {
   const text = 'x'.repeat(bytes);
   for (let i = 1; i <= messages; i++) {
-    const body = `data: ${text}\n`;
+    // As it comes from another process.
+    const body = JSON.parse(JSON.stringify(`data: ${text}\n`)) as string;
     const nonce = `1234-abcdef01.${i}`;
     log.append({
       keys: [`key${i % keys}`],
-      frame: toFrame(body, `${EPOCH}-${i}`),
+      body,
       nonce,
       position: { epoch: EPOCH, seq: i },
     });

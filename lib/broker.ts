@@ -28,26 +28,28 @@ export interface Draft {
   /** Its encoded fields, all but the id. */
   readonly body: string;
   /** The publisher's own id. */
-  readonly id?: string;
+  readonly id?: string | undefined;
   /** Its event's name. */
-  readonly event?: string;
+  readonly event?: string | undefined;
   /** What is to be done, instead of a message: it has no keys and no body then. */
-  readonly act?: Act;
+  readonly act?: Act | undefined;
   /** What its publisher will ask by who took it, if it will. */
-  readonly confirm?: string;
+  readonly confirm?: string | undefined;
   /** What part it is of the run that its one key names. */
-  readonly run?: RunPart;
-  readonly reach: Reach;
+  readonly run?: RunPart | undefined;
 }
 
 /** A message as a process delivers it. */
-export interface Message extends Omit<Draft, 'reach'> {
-  /** Its place in the order. None: of reach `process`, live only. */
-  readonly position?: Position;
+export interface Message extends Draft {
   /** What its publisher knows it by, until it hears of it. */
-  readonly nonce?: string;
+  readonly nonce?: string | undefined;
   /** ms since it was published, of a message that waits in a mailbox and is handed on. */
-  readonly age?: number;
+  readonly age?: number | undefined;
+}
+
+/** A message with its place in an epoch that goes without saying. */
+export interface PlacedMessage extends Message {
+  readonly seq: number;
 }
 
 /** The order so far, as one process hands it to another. */
@@ -57,7 +59,7 @@ export interface History {
   /** What is no longer kept. */
   readonly losses: Losses;
   /** What is kept, in order. */
-  readonly messages: Iterable<Message>;
+  readonly messages: Iterable<PlacedMessage>;
   /** What of it waits in mailboxes. */
   readonly mail: Mail;
 }
@@ -68,8 +70,8 @@ export interface Replica {
   readonly position: Position | undefined;
   /** Joins an epoch of the order, or takes it up again after a break: says what is lost; what is kept is delivered next. */
   join(epoch: string, losses: Losses): void;
-  /** Takes the next message. Never throws. */
-  deliver(message: Message): void;
+  /** Takes the next message, of this place in the order; without one it is live only. Never throws. */
+  deliver(message: Message, position: Position | undefined): void;
   /** Says what waits in mailboxes: of what it was handed, the rest was taken. */
   sort(mail: Mail): void;
   /** Says that everything up to a place has been delivered or is lost. */
@@ -103,8 +105,8 @@ export interface Poll {
 export interface Broker {
   /** Hands the replica the backlog still held, then each message as it comes. Resolves when live. */
   start(replica: Replica): Promise<void>;
-  /** Orders the draft and hands it on. Resolves with its place once ordered, not once clients have it. */
-  publish(draft: Draft): Promise<Position>;
+  /** Orders the draft and hands it on, so far. Resolves with its place once ordered, not once clients have it. */
+  publish(draft: Draft, reach: Reach): Promise<Position>;
   /** Resolves when the replica has all that was ordered before this call; false when that cannot be known in time. */
   catchUp(): Promise<boolean>;
   /** Asks every process in reach, this one too; what does not answer in time is left out. */

@@ -1,5 +1,5 @@
 import type { EventEmitter } from 'node:events';
-import type { Draft, History, Message, Poll, Question } from './broker';
+import type { Draft, History, Message, PlacedMessage, Poll, Question } from './broker';
 import type { Losses } from './losses';
 import type { Mail } from './mail';
 import type { Numbered } from './outbox';
@@ -28,8 +28,8 @@ export interface ToWorkers {
   who: { session: string };
   /** It orders from now on, after this place. */
   ready: { session: string; epoch: string; seq: number };
-  /** Messages of consecutive places. */
-  order: { epoch: string; seq: number; messages: readonly PlacedMessage[] };
+  /** Messages of consecutive places, from `seq` on. */
+  order: { epoch: string; seq: number; messages: readonly Message[] };
   /** What a worker that joins has missed. */
   backlog: { session: string; attempt: number; part: HistoryPart };
   /** It wants the worker's history. */
@@ -39,13 +39,8 @@ export interface ToWorkers {
   poll: { request: number; poll: Poll };
 }
 
-/** A draft as it crosses the channel: how far it goes is settled by then. */
-export type NumberedDraft = Numbered<Omit<Draft, 'reach'>>;
-
-/** A message with its place in an epoch that goes without saying. */
-export interface PlacedMessage extends Omit<Message, 'position'> {
-  readonly seq: number;
-}
+/** A draft as it crosses the channel. */
+export type NumberedDraft = Numbered<Draft>;
 
 /** A history is handed over in parts, so that no message between processes is huge. */
 export interface HistoryPart {
@@ -113,12 +108,12 @@ const PART_LENGTH = 512 * 1024;
 export function toParts({ position: { epoch, seq }, losses, messages, mail }: History): HistoryPart[] {
   const parts: PlacedMessage[][] = [[]];
   let length = 0;
-  for (const { position, ...message } of messages) {
+  for (const message of messages) {
     if (length > PART_LENGTH) {
       parts.push([]);
       length = 0;
     }
-    parts.at(-1)!.push({ ...message, seq: position!.seq });
+    parts.at(-1)!.push(message);
     length += message.body.length;
   }
   return parts.map((part, i) => ({

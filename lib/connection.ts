@@ -4,6 +4,7 @@ import type { Http2ServerResponse } from 'node:http2';
 import type { Admission } from './authorizer';
 import { GZIP_HEADER, NOTHING_SHARED, type SharedDeflate } from './deflate';
 import { encodeOwn, PING } from './event';
+import type { KeySet } from './key_sets';
 import type { Reader } from './reader';
 import type { SseRequest } from './request';
 import { wireOf, type Wire } from './wire';
@@ -66,8 +67,8 @@ export class Connection {
   pingDue = false;
   /** Whether it belongs to one request, and has nothing of the log but, at most, one run. */
   readonly isPrivate: boolean;
-  /** The keys in whose pools it is. */
-  pools: readonly string[] = [];
+  /** The keys in whose pools it is, with all who hold the same. */
+  keySet: KeySet;
   /** Whether the log has to wait: something is to go out before. */
   isHeld = false;
   #grant: ConnectionGrant = NO_GRANT;
@@ -90,6 +91,7 @@ export class Connection {
     owner: ConnectionOwner,
     options: {
       asked: readonly string[];
+      keySet: KeySet;
       reader: Reader;
       now: number;
       endsAt: number;
@@ -105,6 +107,7 @@ export class Connection {
     this.#stallTimeout = options.stallTimeout;
     this.isPrivate = options.isPrivate;
     this.asked = options.asked;
+    this.keySet = options.keySet;
     this.reader = options.reader;
     this.lastWriteAt = options.now;
     this.endsAt = options.endsAt;

@@ -35,11 +35,8 @@ export class Delta {
   }
 }
 
-/**
- * Joins the frames of neighbouring pieces into few: each has the data of its pieces, and the id of its last one.
- * `lastOf` gives the frame of one that is last, if it is another.
- */
-export function joinPieces(frames: readonly Buffer[], lastOf: (i: number) => Buffer = (i) => frames[i]!): Buffer[] {
+/** Joins the frames of neighbouring pieces into few: each has the data of its pieces, and the id of its last one. */
+export function joinPieces(frames: readonly Buffer[]): Buffer[] {
   const joined: Buffer[] = [];
   for (let i = 0; i < frames.length;) {
     const parts: Buffer[] = [];
@@ -50,7 +47,6 @@ export function joinPieces(frames: readonly Buffer[], lastOf: (i: number) => Buf
       parts.push(frame);
       length += frame.length;
     }
-    parts[parts.length - 1] = lastOf(i - 1);
     joined.push(parts.length === 1 ? parts[0]! : joinAll(parts));
   }
   return joined;

@@ -19,7 +19,7 @@ export class Epochs {
   readonly #epochs = new Map<string, Epoch>();
   #name = '';
   #term = 0;
-  #seq = 0;
+  #present: Epoch | undefined;
 
   /** The name of the present one. */
   get name(): string {
@@ -33,12 +33,12 @@ export class Epochs {
 
   /** The newest place in it. */
   get seq(): number {
-    return this.#seq;
+    return this.#present?.seq ?? 0;
   }
 
   /** The newest place in the order; `undefined` before there is an order. */
   get position(): Position | undefined {
-    return this.#name === '' ? undefined : { epoch: this.#name, seq: this.#seq };
+    return this.#name === '' ? undefined : { epoch: this.#name, seq: this.seq };
   }
 
   get(name: string): Epoch | undefined {
@@ -50,14 +50,14 @@ export class Epochs {
     if (epoch !== this.#name) {
       this.#name = epoch;
       this.#term = this.#epochs.size + 1;
+      this.#present = this.#epochs.get(epoch);
     }
-    this.#seq = seq;
-    const known = this.#epochs.get(epoch);
-    if (known === undefined) this.#epochs.set(epoch, { term: this.#term, seq });
-    else known.seq = seq;
+    if (this.#present !== undefined) this.#present.seq = seq;
+    else this.#epochs.set(epoch, (this.#present = { term: this.#term, seq }));
   }
 
   nameOf(term: number): string {
+    if (term === this.#term) return this.#name;
     for (const [name, its] of this.#epochs) if (its.term === term) return name;
     return this.#name;
   }

@@ -21,9 +21,9 @@ export function framesOf(
     const entry = entries[i]!;
     if (isPieceOf(entry, entries[i + 1])) {
       const first = i;
-      const pieces = [entry.frame];
-      while (isPieceOf(entry, entries[i + 1])) pieces.push(entries[++i]!.frame);
-      for (const frame of joinPieces(pieces, (at) => frameOf(entries[first + at]!, first + at))) add(entry, frame);
+      while (isPieceOf(entry, entries[i + 1])) i++;
+      const pieces = entries.slice(first, i + 1).map((piece, at) => frameOf(piece, first + at));
+      for (const frame of joinPieces(pieces)) add(entry, frame);
     } else if (entry.run?.is !== 'start' && !(isOfRun && isGoodEnd(entry))) {
       // The start of a run is nothing to hear.
       add(entry, frameOf(entry, i));

@@ -1,6 +1,4 @@
-import type { History, Message } from './broker';
-import { toCursor } from './cursor';
-import { bodyOf } from './event';
+import type { History, PlacedMessage } from './broker';
 import type { Entry } from './entry';
 import type { Log } from './log';
 import { mailboxesOf, type SseMailbox } from './mailbox';
@@ -12,19 +10,17 @@ export function historyOf(log: Log, seq: number, mailbox: SseMailbox | false): H
     losses: log.losses,
     messages: {
       *[Symbol.iterator]() {
-        for (const entry of log.since(seq)) yield toMessage(entry, log.place!.epoch, mailbox);
+        for (const entry of log.since(seq)) yield toMessage(entry, mailbox);
       },
     },
     mail: log.mail,
   };
 }
 
-function toMessage(entry: Entry, epoch: string, mailbox: SseMailbox | false): Message {
-  const { keys, frame, id, event, nonce, act, run, seq, appendedAt } = entry;
-  const position = { epoch, seq };
-  if (act !== undefined) return { keys, body: '', nonce, act, position };
-  const body = run?.is === 'start' ? '' : bodyOf(frame, id ?? toCursor(position));
-  const message = { keys, body, id, event, nonce, position, ...(run !== undefined && { run }) };
+function toMessage(entry: Entry, mailbox: SseMailbox | false): PlacedMessage {
+  const { keys, body, id, event, nonce, act, run, seq, appendedAt } = entry;
+  if (act !== undefined) return { keys, body, nonce, act, seq };
+  const message = { keys, body, id, event, nonce, run, seq };
   if ((entry.waits ?? entry.heldFor) === undefined) return message;
   const age = Math.round(performance.now() - appendedAt);
   if (run !== undefined || mailbox === false) return { ...message, age };

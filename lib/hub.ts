@@ -6,7 +6,7 @@ import { Confirmations } from './confirmations';
 import { Connection, type CloseReason, type SseResponse } from './connection';
 import { toCursor, type Position } from './cursor';
 import { toError } from './error';
-import { toFrame, type EncodedEvent } from './event';
+import type { EncodedEvent } from './event';
 import { Events } from './events';
 import { toFrames } from './gap';
 import { historyOf } from './history';
@@ -68,7 +68,6 @@ export interface Joined {
   greet(first?: EncodedEvent): void;
 }
 
-const NO_FRAME = Buffer.alloc(0);
 const NO_KEYS: readonly string[] = [];
 
 const NO_HISTORY: LogBounds = { age: 0, count: 0, bytes: 16 * 1024 * 1024 };
@@ -176,7 +175,7 @@ export class Hub implements Replica {
   /** Gives an open stream what it is granted now: from now on, without a break. It is told. */
   regrant(connection: Connection, admission: Admission): void {
     if (!this.#connections.has(connection)) return;
-    const { isPrivate, pools: before } = connection;
+    const { isPrivate, keySet: before } = connection;
     const { user, groups } = admission;
     const { showsKeys } = connection.reader;
     const keys = isPrivate ? connection.reader.keys : admission.keys;
@@ -186,10 +185,10 @@ export class Hub implements Replica {
     }
     const set = this.#keySets.hold(heldBy({ ...admission, keys }), showsKeys);
     const { keys: held, throttled } = set;
-    for (const key of before) if (!held.includes(key)) this.#pools.exit(key, connection);
+    for (const key of before.keys) if (!held.includes(key)) this.#pools.exit(key, connection);
     for (const key of held) this.#pools.enter(key, connection);
-    connection.pools = held;
-    this.#keySets.release(before, showsKeys);
+    connection.keySet = set;
+    this.#keySets.release(before);
     connection.grant({ ...admission, keys });
     if (isPrivate) return;
     this.log.rekey(connection.reader, held, throttled);
@@ -232,6 +231,7 @@ export class Hub implements Replica {
     const { maxAge, stallTimeout } = this.#options;
     const connection = new Connection(response, this.#owner, {
       asked,
+      keySet: set,
       reader,
       now,
       endsAt: now + maxAge * (0.8 + 0.2 * Math.random()),
@@ -239,7 +239,6 @@ export class Hub implements Replica {
       isPrivate,
       feed,
     });
-    connection.pools = held;
     connection.isHeld = true;
     if (compressed) connection.compress(this.#keySets.deflateOf(set));
     connection.grant({ keys, user, data, expiresAt });
@@ -347,8 +346,7 @@ export class Hub implements Replica {
   }
 
   /** Appends a message to the log, for the pump to write. Never throws. */
-  deliver(message: Message): void {
-    const { keys, id, event, nonce, act, confirm, run, position, age } = message;
+  deliver({ keys, body, id, event, nonce, act, confirm, run, age }: Message, position: Position | undefined): void {
     if (act?.do === 'take') {
       // Whoever has missed it is told what waits.
       if (position !== undefined) this.log.begin(position);
@@ -358,23 +356,22 @@ export class Hub implements Replica {
     }
     if (act !== undefined) {
       // It has a place, but nobody reads it.
-      this.log.append({ keys: [], frame: NO_FRAME, nonce, act, position });
+      this.log.append({ keys: [], body, nonce, act, position });
       this.#pump.mark();
       this.#perform(act);
       return;
     }
-    const ownId = id ?? cursorOf(message);
-    const frame = run?.is === 'start' ? NO_FRAME : toFrame(message.body, ownId);
-    if (!this.log.append({ keys, frame, id, event, nonce, run, position, age })) return;
+    const entry = this.log.append({ keys, body, id, event, nonce, run, position, age });
+    if (entry === undefined) return;
     if (run?.is === 'end') this.#runListener?.onEnd(keys[0]!);
-    if (confirm !== undefined) this.#confirmations.arrive(confirm, { offset: this.log.head, keys });
+    if (confirm !== undefined) this.#confirmations.arrive(confirm, entry);
     for (const key of keys) {
       const pool = this.#pools.of(key);
       if (pool !== undefined) this.#pump.wakeAll(pool);
     }
     this.#pump.mark();
     if (run?.is !== 'start' && this.events.has('deliver'))
-      this.events.emit('deliver', { keys, event, id: ownId, bytes: frame.length });
+      this.events.emit('deliver', { keys, event, id: id ?? (position && toCursor(position)), bytes: entry.bytes });
   }
 
   /** Does what all processes are to do. */
@@ -444,8 +441,8 @@ export class Hub implements Replica {
     this.#connections.delete(connection);
     this.#unseated.delete(connection);
     this.#pump.forget(connection);
-    for (const key of connection.pools) this.#pools.exit(key, connection);
-    this.#keySets.release(connection.pools, connection.reader.showsKeys);
+    for (const key of connection.keySet.keys) this.#pools.exit(key, connection);
+    this.#keySets.release(connection.keySet);
     const { keys, user, data } = connection;
     this.events.emit('close', { keys, user, data, reason, openMs: performance.now() - openedAt });
   }
@@ -468,8 +465,4 @@ export class Hub implements Replica {
     this.#runListener?.onWatch(false);
     this.#unseated.sweep(now);
   }
-}
-
-function cursorOf({ position }: Message): string | undefined {
-  return position === undefined ? undefined : toCursor(position);
 }

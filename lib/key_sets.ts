@@ -4,6 +4,8 @@ import type { ThrottledKeys, ThrottleRules } from './throttle';
 
 /** The keys of streams that hold the same, as one array: so they share what they read. */
 export interface KeySet {
+  /** The same for the same keys, in whichever order. */
+  readonly signature: string;
   readonly keys: readonly string[];
   readonly throttled: ThrottledKeys | undefined;
   /** What those of its holders share that are sent gzip; undefined when there were none yet. */
@@ -27,18 +29,16 @@ export class KeySets {
     const signature = signatureOf(keys, showsKeys);
     let set = this.#sets.get(signature);
     if (set === undefined) {
-      set = { keys, throttled: this.#throttles.of(keys), deflate: undefined, holders: 0 };
+      set = { signature, keys, throttled: this.#throttles.of(keys), deflate: undefined, holders: 0 };
       this.#sets.set(signature, set);
     }
     set.holders++;
     return set;
   }
 
-  release(keys: readonly string[], showsKeys: boolean): void {
-    const signature = signatureOf(keys, showsKeys);
-    const set = this.#sets.get(signature);
-    if (set === undefined || --set.holders > 0) return;
-    this.#sets.delete(signature);
+  release(set: KeySet): void {
+    if (--set.holders > 0) return;
+    this.#sets.delete(set.signature);
     if (set.deflate !== undefined) this.#compression!.release();
   }
 

@@ -1,8 +1,8 @@
-import { cost, keyCost, type Append, type Entry } from './entry';
+import { keyCost, weigh, type Append, type Entry } from './entry';
 import { Chain } from './chain';
 import { parseCursor, parseMailCursor, toCursor, toMailCursor, type Position } from './cursor';
 import { Epochs } from './epochs';
-import { bodyOf, toFrame } from './event';
+import { frameBytes, toFrame } from './event';
 import { encodeKeys, framesOf } from './frames';
 import { Gaps, NO_GAPS, type Gap } from './gap';
 import { Keep, type KeepBounds } from './keep';
@@ -64,6 +64,8 @@ export class Log {
   /** What is held, though no mailbox waits for it any more, as long as someone who lost it on the way may come back. */
   readonly #done = new Set<Entry>();
   readonly #lostMail = new LostMails();
+  /** Entries whose frame is kept. */
+  readonly #encoded: Entry[] = [];
   /** The last joined batch: readers at the same place with the same keys share its buffer. */
   #shared:
     | { keys: readonly string[]; from: number; head: number; maxBytes: number; to: number; batch: Batch }
@@ -123,15 +125,19 @@ export class Log {
   }
 
   /** Takes the next message. Of what its run has no place for, as after the run's end, it takes the place alone. */
-  append({ keys, frame, id, event, nonce, act, run, position, age = 0 }: Append): boolean {
+  append({ keys, body, id, event, nonce, act, run, position, age = 0 }: Append): Entry | undefined {
     if (position !== undefined) this.begin(position);
-    if (run !== undefined && !this.#belongs(run, keys[0]!)) return false;
+    if (run !== undefined && !this.#belongs(run, keys[0]!)) return undefined;
     const keptFor = position === undefined ? [] : run === undefined ? this.#mailboxesOf(keys) : this.#runsOf(keys);
+    const bodyBytes = Buffer.byteLength(body);
     const entry: Entry = {
       offset: ++this.#head,
       keys,
-      frame,
+      body,
       id,
+      bytes: frameBytes(bodyBytes, id ?? (position && toCursor(position))),
+      weight: weigh(keys, body, bodyBytes),
+      frame: undefined,
       event,
       nonce,
       act,
@@ -148,7 +154,7 @@ export class Log {
       newer: undefined,
     };
     this.#history.push(entry);
-    this.#bytes += cost(entry);
+    this.#bytes += entry.weight;
     const keep = this.#keepOf(entry);
     if (entry.waits !== undefined) keep!.waiting.add(entry);
     for (const key of keys) {
@@ -162,7 +168,7 @@ export class Log {
     }
     if (id !== undefined) this.#ids.add(id, entry);
     while (this.#bytes > this.#bounds.bytes && this.#history.oldest !== entry) this.#dropOldest('evicted');
-    return true;
+    return entry;
   }
 
   /** Of a run there are many with the same key, and they share what says so. */
@@ -186,6 +192,8 @@ export class Log {
   settle(through: number): void {
     this.#settled = through;
     this.#shared = undefined;
+    for (const entry of this.#encoded) entry.frame = undefined;
+    this.#encoded.length = 0;
     for (const tail of this.#longTails) {
       const limit = this.#limitOf(tail);
       while (tail.length > limit && tail.oldest!.offset <= through) this.#trim(tail);
@@ -608,22 +616,21 @@ export class Log {
       place: { term: number; seq: number } | undefined;
     },
   ): Buffer {
-    if (!entry.inOrder) return entry.frame;
+    if (!entry.inOrder) return this.#encode(entry);
     if (entry.offset <= throttle.given && place !== undefined) {
       const late = [...throttle.held, ...leaving.slice(i + 1)].sort((a, b) => a.offset - b.offset);
       return this.#rename(entry, this.#cursorOf(place, late));
     }
     throttle.given = entry.offset;
     // The publisher's own id goes out as given: whoever comes back with it gets the newest of all throttled keys.
-    if (entry.id !== undefined || !throttle.isHolding) return entry.frame;
+    if (entry.id !== undefined || !throttle.isHolding) return this.#encode(entry);
     return this.#rename(entry, this.#cursorOf(entry, throttle.held));
   }
 
   #rename(entry: Entry, id: string): Buffer {
-    const ownId = entry.id ?? this.#cursorOf(entry, []);
-    if (id === ownId) return entry.frame;
+    if (id === this.#idOf(entry)) return this.#encode(entry);
     if (this.#renamed?.entry !== entry || this.#renamed.id !== id) {
-      this.#renamed = { entry, id, frame: toFrame(bodyOf(entry.frame, ownId), id) };
+      this.#renamed = { entry, id, frame: toFrame(entry.body, id) };
     }
     return this.#renamed.frame;
   }
@@ -705,7 +712,7 @@ export class Log {
       // Without a place in the order it is live only: whoever resumes may have seen it.
       const theirs = next.inOrder ? seated : next.offset > liveFrom;
       if (theirs) {
-        bytes += next.frame.length + (reader.showsKeys ? encodeKeys(next, keys).length : 0);
+        bytes += next.bytes + (reader.showsKeys ? encodeKeys(next, keys).length : 0);
         if (bytes > maxBytes && entries.length > 0) return { entries, more: true };
         entries.push(next);
       }
@@ -735,10 +742,25 @@ export class Log {
   }
 
   /** The frame of an entry; of mail from before its reader came, its id says where the reader is with everything else. */
-  #frameOf({ frame, id, offset, term, seq }: Entry, floor: Reader['floor']): Buffer {
-    if (floor === undefined || offset > floor.offset || id !== undefined) return frame;
-    const cursor = toCursor({ epoch: this.#epochs.nameOf(term), seq });
-    return toFrame(bodyOf(frame, cursor), toMailCursor(floor.cursor, cursor));
+  #frameOf(entry: Entry, floor: Reader['floor']): Buffer {
+    if (floor === undefined || entry.offset > floor.offset || entry.id !== undefined) return this.#encode(entry);
+    return toFrame(entry.body, toMailCursor(floor.cursor, this.#cursorOf(entry, [])));
+  }
+
+  /** An entry's frame with its own id: made once for all who keep up. */
+  #encode(entry: Entry): Buffer {
+    if (entry.frame !== undefined) return entry.frame;
+    const frame = toFrame(entry.body, this.#idOf(entry));
+    if (entry.offset > this.#settled) {
+      entry.frame = frame;
+      this.#encoded.push(entry);
+    }
+    return frame;
+  }
+
+  /** What an entry's frame says it is, unless its reader is to be told another place. */
+  #idOf(entry: Entry): string | undefined {
+    return entry.id ?? (entry.inOrder ? this.#cursorOf(entry, []) : undefined);
   }
 
   /** Gives a reader the mail that waits for some of its keys, and those of them that are runs from their start. */
@@ -927,7 +949,7 @@ export class Log {
   #hold(entry: Entry, reason: LossReason): void {
     const keep = this.#keepOf(entry)!;
     this.#history.remove(entry);
-    this.#bytes -= cost(entry);
+    this.#bytes -= entry.weight;
     entry.heldFor = reason;
     keep.held.push(entry);
     keep.heldBytes += this.#heldCost(entry);
@@ -957,7 +979,7 @@ export class Log {
       this.#done.delete(entry);
     } else {
       this.#history.remove(entry);
-      this.#bytes -= cost(entry);
+      this.#bytes -= entry.weight;
     }
     if (entry.id !== undefined) this.#ids.delete(entry.id, entry);
     this.#lostThrough = Math.max(this.#lostThrough, entry.offset);
@@ -982,7 +1004,7 @@ export class Log {
   #heldCost(entry: Entry): number {
     // A run has one tail, and its start stands for it.
     const keys = entry.run === undefined || entry.run.is === 'start' ? this.#keptKeysOf(entry) : [];
-    return keys.reduce((sum, key) => sum + keyCost(key), cost(entry));
+    return keys.reduce((sum, key) => sum + keyCost(key), entry.weight);
   }
 
   #rememberEmpty(tail: Tail): void {

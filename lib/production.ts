@@ -42,7 +42,7 @@ export class Production {
 
   /** Publishes a part of the run; resolves with its place. */
   publish(run: RunPart, event: EncodedEvent = START): Promise<Position> {
-    return this.#order({ keys: [this.key], ...event, run, reach: 'everywhere' });
+    return this.#order({ keys: [this.key], ...event, run });
   }
 
   /** Says that the run has ended: whatever else it yields is nobody's. */

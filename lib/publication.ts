@@ -16,12 +16,14 @@ export class Publication<T> extends Promise<T> {
   /** Follows a promise; `onUnheard` hears of a failure that nobody awaits. */
   static of<T>(promise: Promise<T>, onUnheard: (error: unknown) => void): Publication<T> {
     const publication = new Publication<T>((resolve, reject) => {
-      promise.then(resolve, reject);
-    });
-    void super.prototype.then.call(publication, undefined, (error: unknown) => {
-      // Whoever awaits it has said so by the end of this turn.
-      setImmediate(() => {
-        if (!publication.#awaited) onUnheard(error);
+      promise.then(resolve, (error: unknown) => {
+        // Somebody hears of it: it is no unhandledRejection.
+        void super.prototype.then.call(publication, undefined, () => undefined);
+        reject(error);
+        // Whoever awaits it has said so by the end of this turn.
+        setImmediate(() => {
+          if (!publication.#awaited) onUnheard(error);
+        });
       });
     });
     return publication;

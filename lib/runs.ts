@@ -64,7 +64,7 @@ export class Runs implements RunListener {
     const { log } = this.#hub;
     if (this.#stopped) throw new SseError('ERR_SSE_STOPPED', 'this worker is going', { status: 503 });
     if (this.#productions.has(key) || log.runOf(key) !== undefined) throw exists(id);
-    const production = new Production(key, (draft) => this.#broker.publish(draft));
+    const production = new Production(key, (draft) => this.#broker.publish(draft, 'everywhere'));
     // From now on it is here, for all who ask.
     this.#productions.set(key, production);
     try {
@@ -133,7 +133,7 @@ export class Runs implements RunListener {
     const { log } = this.#hub;
     // Of a run that was silent for its lifetime nothing is known any more but that it goes on.
     if (log.runOf(key) !== undefined && !this.#isGoing(key)) return false;
-    const place = await this.#broker.publish({ keys: [key], ...end, run: { is: 'end' }, reach: 'everywhere' });
+    const place = await this.#broker.publish({ keys: [key], ...end, run: { is: 'end' } }, 'everywhere');
     const newest = log.runOf(key)?.newest;
     return newest !== undefined && log.isAt(newest, place);
   }

@@ -263,7 +263,7 @@ export class Sse {
 
   /** Gives an act its place in the order: it is for everyone. */
   #order(act: Act): Promise<Position> {
-    return this.#broker.publish({ keys: [], body: '', act, reach: 'everywhere' });
+    return this.#broker.publish({ keys: [], body: '', act }, 'everywhere');
   }
 
   #act(read: () => Act): Promise<void> {
@@ -295,28 +295,38 @@ export class Sse {
   }
 
   #publish(keys: () => readonly string[], message: SseMessage, options: PublishOptions = {}): Promise<Receipt> {
-    // Everything is read before this returns: what the caller does to its object afterwards changes nothing.
-    const publish = async (): Promise<Receipt> => {
-      const draft: Draft = { keys: keys(), ...encode(message), reach: this.#reachFor(options) };
-      const { reach } = draft;
-      if (options.confirm !== true) return { id: await this.#send(draft), reach };
-      const confirm = randomBytes(12).toString('hex');
-      const id = await this.#send({ ...draft, confirm });
-      return { id, reach, ...(await this.#confirm(confirm, reach)) };
-    };
-    return Publication.of(publish(), (error) => {
+    return Publication.of(this.#give(keys, message, options), (error) => {
       this.#logger.error(new Error('a message was not published, and nobody awaited it', { cause: error }));
     });
   }
 
-  /** Resolves with the id that clients get, once the message is on its way. */
-  async #send(draft: Draft): Promise<string> {
-    if (this.#isLocal(draft.reach)) {
-      this.#hub.deliver(draft);
-      return draft.id ?? '';
+  /** Everything is read before this returns: what the caller does to its object afterwards changes nothing. */
+  #give(keys: () => readonly string[], message: SseMessage, options: PublishOptions): Promise<Receipt> {
+    // A promise costs as much as all else here: there is one, and what is derived from it.
+    try {
+      const checkedKeys = keys();
+      const { body, id, event } = encode(message);
+      const draft: Draft = { keys: checkedKeys, body, id, event };
+      const reach = this.#reachFor(options);
+      return options.confirm === true ? this.#sendAndConfirm(draft, reach) : this.#send(draft, reach);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    const position = await this.#broker.publish(draft);
-    return draft.id ?? toCursor(position);
+  }
+
+  async #sendAndConfirm(draft: Draft, reach: Reach): Promise<ConfirmedReceipt> {
+    const confirm = randomBytes(12).toString('hex');
+    return { ...(await this.#send({ ...draft, confirm }, reach)), ...(await this.#confirm(confirm, reach)) };
+  }
+
+  /** Resolves once the message is on its way. */
+  #send(draft: Draft, reach: Reach): Promise<Receipt> {
+    const { id } = draft;
+    if (!this.#isLocal(reach)) {
+      return this.#broker.publish(draft, reach).then((position) => ({ id: id ?? toCursor(position), reach }));
+    }
+    this.#hub.deliver(draft, undefined);
+    return Promise.resolve({ id: id ?? '', reach });
   }
 
   async #confirm(name: string, reach: Reach): Promise<Pick<ConfirmedReceipt, 'clients' | 'complete'>> {

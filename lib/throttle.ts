@@ -166,7 +166,7 @@ export class Throttle {
     const released: Entry[] = [];
     let bytes = 0;
     for (const { entry, keys } of this.#due(now)) {
-      bytes += entry.frame.length;
+      bytes += entry.bytes;
       if (bytes > maxBytes && released.length > 0) break;
       released.push(entry);
       this.#leave(entry, keys, now);

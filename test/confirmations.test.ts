@@ -17,8 +17,8 @@ describe('Confirmations', () => {
   it('counts who was there or comes back from before it, by a key held then, and nobody who came after it', async () => {
     const log = new Log({ age: 1e9, count: 1e9, bytes: 1e9 });
     log.begin({ epoch: 'aaaaaaaa', seq: 0 });
-    const append = (seq: number): boolean =>
-      log.append({ keys: ['a'], frame: Buffer.from('x'), position: { epoch: 'aaaaaaaa', seq } });
+    const append = (seq: number): unknown =>
+      log.append({ keys: ['a'], body: 'data: x\n', position: { epoch: 'aaaaaaaa', seq } });
     append(1);
     const readers = { there: log.readFromHead(['a']), granted: log.readFromHead(['b']) };
     append(2);

@@ -28,7 +28,7 @@ class HandedOrder implements Broker {
 
   /** The message of a place. */
   deliver(seq: number): void {
-    this.replica.deliver({ keys: ['a'], body: `data: ${seq}\n`, position: { epoch: EPOCH, seq } });
+    this.replica.deliver({ keys: ['a'], body: `data: ${seq}\n` }, { epoch: EPOCH, seq });
   }
 
   async publish(): Promise<Position> {

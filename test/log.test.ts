@@ -20,10 +20,15 @@ function makeLog(bounds = WIDE) {
     append(keys: string[], options: { id?: string; inOrder?: boolean; text?: string } = {}): string {
       const position = options.inOrder === false ? undefined : { epoch: EPOCH, seq: ++seq };
       const text = options.text ?? `${position === undefined ? 'p' : ''}${log.head + 1} `;
-      log.append({ keys, frame: Buffer.from(text), id: options.id, position });
+      log.append({ keys, body: `data: ${text}\n`, id: options.id, position });
       return text;
     },
   };
+}
+
+/** The data of frames, one after the other. */
+function textOf(frames: Buffer | undefined): string {
+  return [...(frames?.toString() ?? '').matchAll(/^data: (.*)$/gm)].map((match) => match[1]).join('');
 }
 
 function readAll(log: Log, reader: Reader, maxBytes = 1e9): { text: string; gaps: Gap[] } {
@@ -31,7 +36,7 @@ function readAll(log: Log, reader: Reader, maxBytes = 1e9): { text: string; gaps
   const gaps: Gap[] = [];
   for (;;) {
     const batch = log.read(reader, maxBytes);
-    text += batch.frames?.toString() ?? '';
+    text += textOf(batch.frames);
     gaps.push(...batch.gaps);
     if (!batch.more) return { text, gaps };
   }
@@ -42,8 +47,8 @@ const cursor = (seq: number): string => `${EPOCH}-${seq}`;
 describe('Log', () => {
   it('tells what it let go of itself, whatever it has learnt of an earlier epoch since', () => {
     const log = new Log({ ...WIDE, count: 1 });
-    const append = (epoch: string, seq: number): boolean =>
-      log.append({ keys: ['a'], frame: Buffer.from(String(seq)), position: { epoch, seq } });
+    const append = (epoch: string, seq: number): unknown =>
+      log.append({ keys: ['a'], body: `data: ${seq}\n`, position: { epoch, seq } });
     append(EPOCH, 1);
     append('bbbbbbbb', 2);
     append('bbbbbbbb', 3);
@@ -70,11 +75,13 @@ describe('Log', () => {
   it('reads at most maxBytes at once, but always a message', () => {
     const { log, append } = makeLog();
     const reader = log.readFromHead(['a']);
-    for (let i = 0; i < 4; i++) append(['a'], { text: 'x'.repeat(10) });
-    assert.equal(log.read(reader, 25).frames?.length, 20);
-    assert.equal(log.read(reader, 1).frames?.length, 10);
-    assert.deepEqual(log.read(reader, 25), {
-      frames: Buffer.from('x'.repeat(10)),
+    for (let i = 0; i < 4; i++) append(['a'], { text: '🐎' });
+    const frame = Buffer.from(`data: 🐎\nid: ${cursor(4)}\n\n`);
+    const { length } = frame;
+    assert.equal(log.read(reader, 2.5 * length).frames?.length, 2 * length);
+    assert.equal(log.read(reader, 1).frames?.length, length);
+    assert.deepEqual(log.read(reader, 2.5 * length), {
+      frames: frame,
       count: 1,
       gaps: [],
       resumeAt: undefined,
@@ -89,7 +96,7 @@ describe('Log', () => {
     const readers = [log.readFromHead(keys), log.readFromHead(keys)] as const;
     append(['a']);
     append(['a']);
-    assert.equal(log.read(readers[0], 100).frames, log.read(readers[1], 100).frames);
+    assert.equal(log.read(readers[0], 1e9).frames, log.read(readers[1], 1e9).frames);
   });
 
   it('resumes after a cursor, and after an id of the publisher', () => {
@@ -139,7 +146,7 @@ describe('Log', () => {
     const { log, append } = makeLog();
     append(['a']);
     append(['a']);
-    log.append({ keys: ['a'], frame: Buffer.from('new '), position: { epoch: 'bbbbbbbb', seq: 1 } });
+    log.append({ keys: ['a'], body: 'data: new \n', position: { epoch: 'bbbbbbbb', seq: 1 } });
     const { reader, gaps } = log.resume(cursor(1), ['a']);
     assert.deepEqual([readAll(log, reader).text, gaps], ['2 new ', []]);
     assert.equal(log.cursor, 'bbbbbbbb-1');
@@ -175,7 +182,7 @@ describe('Log', () => {
     log.settle(log.head);
     const batch = log.read(reader, 1);
     assert.deepEqual(batch.gaps, [{ reason: 'evicted', keys: ['a'] }]);
-    assert.equal(batch.frames?.toString(), '1 ');
+    assert.equal(textOf(batch.frames), '1 ');
     assert.equal(batch.resumeAt, cursor(0));
     assert.deepEqual(readAll(log, reader, 1), { text: '5 6 7 ', gaps: [] });
   });
@@ -268,7 +275,7 @@ describe('Log', () => {
     const keys = fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 1, maxLength: 3 });
     const step = fc.oneof(
       { weight: 5, arbitrary: fc.record({ append: keys, inOrder: fc.boolean() }) },
-      { weight: 2, arbitrary: fc.record({ read: fc.nat(9), bytes: fc.constantFrom(1, 12, 1_000) }) },
+      { weight: 2, arbitrary: fc.record({ read: fc.nat(9), bytes: fc.constantFrom(1, 70, 5_000) }) },
       { weight: 1, arbitrary: fc.record({ join: keys }) },
       { weight: 1, arbitrary: fc.record({ resume: fc.nat(60), of: keys }) },
       { weight: 1, arbitrary: fc.record({ wait: fc.nat(50) }) },
@@ -292,7 +299,7 @@ describe('Log', () => {
         const read = (each: (typeof readers)[number], maxBytes: number): boolean => {
           const batch = log.read(each.reader, maxBytes);
           for (const gap of batch.gaps) for (const key of gap.keys) each.told.add(key);
-          each.got += batch.frames?.toString() ?? '';
+          each.got += textOf(batch.frames);
           return batch.more;
         };
         for (const each of steps) {
@@ -319,7 +326,7 @@ describe('Log', () => {
             log.settle(log.head);
           }
         }
-        for (const each of readers) while (read(each, 1_000));
+        for (const each of readers) while (read(each, 5_000));
         for (const { got, told, due } of readers) {
           const gotten = got.split(' ').slice(0, -1);
           const expected = due.map(({ text }) => text.trim());

@@ -273,22 +273,24 @@ describe('mailboxes of two processes', () => {
           const past = other?.history(0);
           hub.join(epoch, past?.losses ?? { keys: [], others: undefined });
           for (const message of past?.messages ?? [])
-            hub.deliver(JSON.parse(JSON.stringify(message)) as typeof message);
+            hub.deliver(JSON.parse(JSON.stringify(message)) as typeof message, { epoch, seq: message.seq });
           if (past !== undefined) hub.sort(past.mail);
           hub.arrive({ epoch, seq });
           const act = (taken: [string, string][], told: [string, string][]): void => {
             const position = { epoch, seq: ++seq };
             for (const each of hubs) {
-              each.deliver({
-                keys: [],
-                body: '',
-                act: {
-                  do: 'take',
-                  taken: taken.map(([key, cursor]) => ({ key, cursors: [cursor] })),
-                  told: told.map(([key, cursor]) => ({ key, cursor })),
+              each.deliver(
+                {
+                  keys: [],
+                  body: '',
+                  act: {
+                    do: 'take',
+                    taken: taken.map(([key, cursor]) => ({ key, cursors: [cursor] })),
+                    told: told.map(([key, cursor]) => ({ key, cursor })),
+                  },
                 },
                 position,
-              });
+              );
             }
           };
           // What is told is heard once the read is over.
@@ -305,7 +307,7 @@ describe('mailboxes of two processes', () => {
         for (const each of steps) {
           if ('publish' in each) {
             const position = { epoch, seq: ++seq };
-            for (const hub of hubs) hub.deliver({ keys: each.publish, body: `data: ${seq}\n`, position });
+            for (const hub of hubs) hub.deliver({ keys: each.publish, body: `data: ${seq}\n` }, position);
             for (const key of each.publish) waiting.get(key)?.push(String(seq));
           } else if ('read' in each) {
             const { log } = hubs[each.read]!;

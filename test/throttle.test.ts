@@ -4,7 +4,6 @@ import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
 import config from '../config/config.default';
 import { parseCursor } from '../lib/cursor';
-import { toFrame } from '../lib/event';
 import { Log } from '../lib/log';
 import type { Reader } from '../lib/reader';
 import { checkOptions } from '../lib/options';
@@ -61,10 +60,9 @@ class World {
   append(keys: readonly string[], hasOwnId: boolean): void {
     const seq = this.sent.length + 1;
     const id = hasOwnId ? `own${seq}` : undefined;
-    const frame = toFrame(`data: ${seq}\n`, id ?? `${EPOCH}-${seq}`);
     this.sent.push({ keys, seq });
     if (id !== undefined) this.ids.set(id, seq);
-    this.log.append({ keys, frame, id, position: { epoch: EPOCH, seq } });
+    this.log.append({ keys, body: `data: ${seq}\n`, id, position: { epoch: EPOCH, seq } });
   }
 
   /** Lets the pump come by; the client is cut off before the frame `cutAt`, if there is one. */
@@ -231,8 +229,7 @@ describe('a throttled reader', () => {
     let seq = 0;
     const append = (keys: string[], inOrder = true): void => {
       const position = inOrder ? { epoch: EPOCH, seq: ++seq } : undefined;
-      const frame = toFrame(`data: ${log.head + 1}\n`, inOrder ? `${EPOCH}-${seq}` : undefined);
-      log.append({ keys, frame, position });
+      log.append({ keys, body: `data: ${log.head + 1}\n`, position });
     };
     return { log, reader: log.readFromHead(KEYS, new Throttle(RULES.of(KEYS)!)), append };
   };

@@ -86,13 +86,13 @@ export class RedisLease implements Lease {
   async publish({ name, run, target, event, data }: Offer): Promise<void> {
     const schedule = this.#nameOf(name);
     const keys = target.all === true ? [ALL] : [target.key!].flat();
-    const draft = { ...encode({ event, data }), keys: [...new Set(keys)], reach: 'everywhere' } as const;
+    const draft = { ...encode({ event, data }), keys: [...new Set(keys)] };
     const digest = createHash('sha256')
       .update(JSON.stringify([draft.keys, draft.body]))
       .digest('base64');
     // What is no news needs no place in the order. While Redis is away it may be, and waits like any other message.
     const isNews = await this.#broker.run(JUDGE, ['fences'], [schedule, run, digest]).catch(() => 1);
-    if (isNews === 1) await this.#broker.publish({ ...draft, fence: { name: schedule, run, digest } });
+    if (isNews === 1) await this.#broker.publish({ ...draft, fence: { name: schedule, run, digest } }, 'everywhere');
   }
 
   /** Lets go of what this host runs. Safe to call twice. */

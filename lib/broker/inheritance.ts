@@ -1,4 +1,4 @@
-import type { History, Message } from '../broker';
+import type { History, PlacedMessage } from '../broker';
 import type { HistoryPart } from '../channel';
 import type { Position } from '../cursor';
 import type { Losses } from '../losses';
@@ -22,7 +22,7 @@ export class Inheritance {
   #from: string | undefined;
   #heardAt = 0;
   #losses: Losses | undefined;
-  #messages: Message[] = [];
+  #messages: PlacedMessage[] = [];
 
   /** Asks one candidate after the other; `patience` is how many ms one may be silent. */
   constructor(
@@ -45,9 +45,7 @@ export class Inheritance {
     if (worker !== this.#from || epoch !== this.#position.epoch) return;
     this.#heardAt = performance.now();
     this.#losses ??= losses;
-    for (const { seq: place, ...message } of messages) {
-      if (place <= seq) this.#messages.push({ ...message, position: { epoch, seq: place } });
-    }
+    for (const message of messages) if (message.seq <= seq) this.#messages.push(message);
     if (!last) return;
     const { keys = [], others } = this.#losses ?? {};
     const known = {

@@ -18,10 +18,10 @@ export class MemoryBroker implements Broker {
     replica.follow(true);
   }
 
-  async publish({ reach: _, ...draft }: Draft): Promise<Position> {
+  async publish(draft: Draft): Promise<Position> {
     if (this.#replica === undefined) throw new SseError('ERR_SSE_STOPPED', 'this process is going', { status: 503 });
     const position = { epoch: this.#epoch, seq: ++this.#seq };
-    this.#replica.deliver({ ...draft, position });
+    this.#replica.deliver(draft, position);
     // Lets the loop turn, so that one who publishes much and awaits each goes at the pace of the pump.
     await (this.#turn ??= this.#nextTurn());
     return position;

@@ -1,15 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Broker, Draft, Poll, Question, Replica } from '../broker';
-import {
-  toParts,
-  type Channel,
-  type HistoryPart,
-  type NumberedDraft,
-  type PlacedMessage,
-  type ToAgent,
-  type ToWorkers,
-} from '../channel';
+import type { Broker, Draft, Message, Poll, Question, Replica } from '../broker';
+import { toParts, type Channel, type HistoryPart, type NumberedDraft, type ToAgent, type ToWorkers } from '../channel';
 import type { Position } from '../cursor';
 import { SseError } from '../error';
 import { Outbox } from '../outbox';
@@ -51,7 +43,7 @@ export class MessengerBroker implements Broker {
   #attempt = 0;
   #joinedAt = 0;
   #heard = 0;
-  readonly #outbox: Outbox<Omit<Draft, 'reach'>>;
+  readonly #outbox: Outbox<Draft>;
   #batch: NumberedDraft[] = [];
   #flushing = false;
   /** The number of the last draft of the batch that is on its way, and since when it is. */
@@ -89,10 +81,14 @@ export class MessengerBroker implements Broker {
     });
   }
 
-  async publish({ reach: _, ...draft }: Draft): Promise<Position> {
-    const { number, promise } = this.#outbox.add(draft);
-    if (this.#live) this.#post({ number, draft });
-    return promise;
+  publish(draft: Draft): Promise<Position> {
+    try {
+      const { number, promise } = this.#outbox.add(draft);
+      if (this.#live) this.#post({ number, draft });
+      return promise;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async catchUp(): Promise<boolean> {
@@ -140,7 +136,7 @@ export class MessengerBroker implements Broker {
   #take({ epoch, seq, losses, messages, mail, last }: HistoryPart, session: string): void {
     const replica = this.#replica!;
     if (losses !== undefined) replica.join(epoch, losses);
-    for (const message of messages) this.#hear(message, epoch);
+    for (const message of messages) this.#hear(message, { epoch, seq: message.seq });
     // As long as parts come, there is no need to ask again.
     this.#joinedAt = performance.now();
     if (!last) return;
@@ -161,14 +157,14 @@ export class MessengerBroker implements Broker {
       this.#join();
       return;
     }
-    for (const message of messages) this.#hear(message, epoch);
+    for (let i = 0; i < messages.length; i++) this.#hear(messages[i]!, { epoch, seq: seq + i });
   }
 
-  #hear({ seq, ...message }: PlacedMessage, epoch: string): void {
-    const position = { epoch, seq };
-    this.#replica!.deliver({ ...message, position });
-    if (message.nonce?.startsWith(`${this.#worker}.`) !== true) return;
-    const number = Number(message.nonce.slice(this.#worker.length + 1));
+  #hear(message: Message, position: Position): void {
+    this.#replica!.deliver(message, position);
+    const { nonce } = message;
+    if (nonce?.startsWith(this.#worker) !== true || nonce[this.#worker.length] !== '.') return;
+    const number = Number(nonce.slice(this.#worker.length + 1));
     this.#heard = Math.max(this.#heard, number);
     this.#outbox.settle(number, position);
     if (this.#underWay === undefined || number < this.#underWay.last) return;

@@ -17,6 +17,7 @@ import {
   Store,
   type Epoch,
   type FencedDraft,
+  type StoreDraft,
   type KeyPlace,
   type Place,
   type StoreBounds,
@@ -92,9 +93,9 @@ export class RedisBroker implements Broker {
   readonly #serves: boolean;
   /** No other process has this name. */
   readonly #worker: string;
-  readonly #outbox: Outbox<FencedDraft>;
+  readonly #outbox: Outbox<StoreDraft>;
   /** What has not been sent on this connection. */
-  #unsent: Numbered<FencedDraft>[] = [];
+  #unsent: Numbered<StoreDraft>[] = [];
   #flushing = false;
   readonly #context = new AsyncResource('egg-sse.redis');
   #refused = false;
@@ -165,7 +166,8 @@ export class RedisBroker implements Broker {
     await within(this.#times.start, live, () => undefined);
   }
 
-  async publish(draft: FencedDraft): Promise<Position> {
+  async publish(given: FencedDraft, reach: Reach): Promise<Position> {
+    const draft = { ...given, reach };
     const { number, promise } = this.#outbox.add(draft);
     if (this.#store !== undefined) {
       this.#unsent.push({ number, draft });
@@ -357,7 +359,7 @@ export class RedisBroker implements Broker {
     if (this.#recent.length > 2 * WITNESSED) this.#recent.splice(0, WITNESSED);
     if (body !== undefined && this.#concerns(host) && this.#isNew(publisher, number)) {
       const act = a === undefined ? undefined : (JSON.parse(a) as Act);
-      this.#replica!.deliver({ keys, body, event, id: ownId, nonce, act, confirm, run, position });
+      this.#replica!.deliver({ keys, body, event, id: ownId, nonce, act, confirm, run }, position);
     } else {
       this.#replica!.arrive(position);
     }
@@ -409,7 +411,7 @@ export class RedisBroker implements Broker {
       const run = runOf(fields);
       const keys = JSON.parse(run === undefined ? m : k) as string[];
       const age = Math.max(0, Date.now() - Number(t));
-      this.#replica!.deliver({ keys, body, event, id: ownId, nonce, run, position: toPosition(place), age });
+      this.#replica!.deliver({ keys, body, event, id: ownId, nonce, run, age }, toPosition(place));
     }
     this.#replica!.arrive(toPosition(this.#place!));
   }
@@ -434,7 +436,7 @@ export class RedisBroker implements Broker {
     }
   }
 
-  #takesOf({ act }: FencedDraft): StoreTakes | undefined {
+  #takesOf({ act }: StoreDraft): StoreTakes | undefined {
     if (act?.do !== 'take') return undefined;
     const taken = act.taken.flatMap(({ key, cursors }) =>
       cursors.map((cursor) => [toId(fromCursor(cursor)), key] as const),
@@ -551,7 +553,7 @@ export class RedisBroker implements Broker {
     }
   }
 
-  #nextBatch(): Numbered<FencedDraft>[] {
+  #nextBatch(): Numbered<StoreDraft>[] {
     let length = 0;
     let count = 0;
     for (const { draft } of this.#unsent) {

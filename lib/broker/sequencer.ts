@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Broker, Draft, History, Message, Poll, Question, Replica } from '../broker';
-import { pidOf, toParts, type Channel, type PlacedMessage, type ToAgent, type ToWorkers } from '../channel';
+import type { Broker, Draft, History, Message, PlacedMessage, Poll, Question, Replica } from '../broker';
+import { pidOf, toParts, type Channel, type ToAgent, type ToWorkers } from '../channel';
 import { newEpoch, type Position } from '../cursor';
 import { SseError } from '../error';
 import { NO_LOSSES } from '../losses';
@@ -62,7 +62,8 @@ export class Sequencer implements Broker {
   #number = 0;
   /** By worker, the number of its newest draft that has a place. */
   readonly #ordered = new Map<string, number>();
-  #outbox: PlacedMessage[] = [];
+  /** What was ordered last and is not on its way. */
+  #outbox: Message[] = [];
   #flushing = false;
   #onFlush: (() => void)[] = [];
   /** Workers that listen, as Egg's master tells; undefined as long as it has not. */
@@ -76,7 +77,7 @@ export class Sequencer implements Broker {
   readonly #candidates = new Map<string, ToAgent['state']>();
   #inheritance: Inheritance | undefined;
   /** What is ordered while the history before it is on its way. */
-  #deferred: Message[] = [];
+  #deferred: PlacedMessage[] = [];
   #startedAt = 0;
   #askedAt = 0;
   #firstCandidateAt = 0;
@@ -152,7 +153,7 @@ export class Sequencer implements Broker {
     if (!this.#ordering && this.#replica !== undefined) this.#begin({ epoch: newEpoch(), seq: 0 });
   }
 
-  publish({ reach: _, ...draft }: Draft): Promise<Position> {
+  publish(draft: Draft): Promise<Position> {
     if (this.#stopped) {
       return Promise.reject(new SseError('ERR_SSE_STOPPED', 'the agent is going', { status: 503 }));
     }
@@ -216,17 +217,17 @@ export class Sequencer implements Broker {
     this.#ordering = false;
   }
 
-  #order(draft: Omit<Draft, 'reach'>, worker: string, number: number): Position {
+  #order(draft: Draft, worker: string, number: number): Position {
     this.#ordered.set(worker, number);
     if (this.#ordered.size > MAX_KNOWN_WORKERS) {
       const [oldest] = this.#ordered.keys();
       this.#ordered.delete(oldest!);
     }
     const position = { epoch: this.#epoch, seq: ++this.#seq };
-    const message: Omit<Message, 'position'> = { ...draft, nonce: `${worker}.${number}` };
-    if (this.#inheritance === undefined) this.#replica!.deliver({ ...message, position });
-    else this.#deferred.push({ ...message, position });
-    this.#outbox.push({ ...message, seq: position.seq });
+    const message: Message = { ...draft, nonce: `${worker}.${number}` };
+    if (this.#inheritance === undefined) this.#replica!.deliver(message, position);
+    else this.#deferred.push({ ...message, seq: position.seq });
+    this.#outbox.push(message);
     if (!this.#flushing) {
       this.#flushing = true;
       setImmediate(() => this.#flush());
@@ -239,13 +240,14 @@ export class Sequencer implements Broker {
     this.#flushing = false;
     const messages = this.#outbox;
     this.#outbox = [];
+    const first = this.#seq - messages.length + 1;
     let start = 0;
     let length = 0;
     for (const [i, { body }] of messages.entries()) {
       length += body.length;
       if (length < BATCH_LENGTH && i < messages.length - 1) continue;
       const batch = messages.slice(start, i + 1);
-      this.#channel.send('order', { epoch: this.#epoch, seq: batch[0]!.seq, messages: batch });
+      this.#channel.send('order', { epoch: this.#epoch, seq: first + start, messages: batch });
       start = i + 1;
       length = 0;
     }
@@ -321,10 +323,10 @@ export class Sequencer implements Broker {
     const replica = this.#replica!;
     this.#inheritance = undefined;
     replica.join(position.epoch, losses);
-    for (const message of messages) replica.deliver(message);
+    for (const message of messages) replica.deliver(message, { epoch: position.epoch, seq: message.seq });
     replica.sort(mail);
     replica.arrive(position);
-    for (const message of this.#deferred) replica.deliver(message);
+    for (const message of this.#deferred) replica.deliver(message, { epoch: this.#epoch, seq: message.seq });
     this.#deferred = [];
     this.#welcomeAll();
   }

@@ -78,7 +78,7 @@ describe('a schedule of several hosts with one Redis', () => {
 
   /** What a host has been delivered, when all that was published until now is there. */
   const heard = async (host: Host): Promise<string[]> => {
-    await host.broker.publish({ keys: ['a'], body: 'data: end\n', reach: 'everywhere' });
+    await host.broker.publish({ keys: ['a'], body: 'data: end\n' }, 'everywhere');
     return host.delivered.filter((body) => body !== 'data: end\n' && body !== '').map((body) => body.slice(6, -1));
   };
 
@@ -170,12 +170,8 @@ describe('a schedule of several hosts with one Redis', () => {
     await b.lease.publish(offer(newer, 'new'));
     await a.lease.publish(offer(older, 'old'));
     // As of a host that was stopped between looking and publishing.
-    await a.broker.publish({
-      keys: ['a'],
-      body: 'data: old\n',
-      reach: 'everywhere',
-      fence: { name: 'app/schedule/prices.js', run: older, digest: 'x' },
-    });
+    const fence = { name: 'app/schedule/prices.js', run: older, digest: 'x' };
+    await a.broker.publish({ keys: ['a'], body: 'data: old\n', fence }, 'everywhere');
     // A newer run that finds nothing new makes an older one old, too.
     const [slow, quick] = [await nextRun(a), await nextRun(b)];
     await b.lease.publish(offer(quick, 'new'));

@@ -64,14 +64,15 @@ export function contract(name: string, open: () => Promise<Range>, { members: co
         await eventually(() => delivered.length === 1);
         const [message] = hub.history(0).messages;
         assert.deepEqual(
-          { ...message, nonce: undefined, position: undefined },
+          { ...message, nonce: undefined },
           {
             body: text,
             id: 'own',
             event: 'e',
             keys: ['a', '__proto__', '@user:b'],
             nonce: undefined,
-            position: undefined,
+            run: undefined,
+            seq: 1,
           },
         );
       }

@@ -84,7 +84,7 @@ if (hasRedis('the tests of the Redis broker')) {
         const { admin } = range.server;
         assert.deepEqual([await admin.xlen('{egg-sse:test}:order'), await admin.xlen('{egg-sse:test}:mail')], [5, 5]);
         const late = await range.join({ mailbox }, { count: 5 });
-        const takes = new Takes((act) => late.broker.publish({ keys: [], body: '', act, reach: 'everywhere' }));
+        const takes = new Takes((act) => late.broker.publish({ keys: [], body: '', act }, 'everywhere'));
         late.hub.onTake(takes);
         assert.deepEqual(open(late, 'box:a'), {
           texts: Array.from({ length: 9 }, (_, i) => String(12 + i)),

@@ -17,9 +17,9 @@ export class Member {
     this.broker = broker;
     this.hub = new Hub(optionsWith(overrides), { info: fail, warn: fail, error: fail });
     const deliver = this.hub.deliver.bind(this.hub);
-    this.hub.deliver = (message) => {
+    this.hub.deliver = (message, position) => {
       this.delivered.push(message.body);
-      deliver(message);
+      deliver(message, position);
     };
   }
 
@@ -28,7 +28,7 @@ export class Member {
   }
 
   publish(body: string, options: Partial<Draft> = {}): Promise<Position> {
-    return this.broker.publish({ keys: ['a'], body, reach: 'everywhere', ...options });
+    return this.broker.publish({ keys: ['a'], body, ...options }, 'everywhere');
   }
 
   /** What a client of some keys that comes back would be sent: the texts, and the keys of its gaps. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Draft } from '../../broker';
+import type { Reach } from '../../reach';
 import type { Numbered } from '../../outbox';
 import { answered, type RedisClient } from '../../redis';
 import { APPEND, ASK, ATTACH, BEAT } from './scripts';
@@ -70,6 +71,11 @@ export interface FencedDraft extends Draft {
   readonly fence?: Fence;
 }
 
+/** A draft as it waits for its place in the store. */
+export interface StoreDraft extends FencedDraft {
+  readonly reach: Reach;
+}
+
 /** An epoch: `first` to `last` is what its store had, and `seen` how far someone had heard of more. */
 export interface Epoch {
   readonly term: number;
@@ -130,12 +136,12 @@ export class Store {
 
   /** Orders drafts in an epoch; false when it is over, and the order has to be attached to again. */
   async append(
-    drafts: readonly Numbered<FencedDraft>[],
+    drafts: readonly Numbered<StoreDraft>[],
     of: {
       term: number;
-      host(draft: FencedDraft): string;
-      mailboxes(draft: FencedDraft): readonly string[];
-      takes(draft: FencedDraft): StoreTakes | undefined;
+      host(draft: StoreDraft): string;
+      mailboxes(draft: StoreDraft): readonly string[];
+      takes(draft: StoreDraft): StoreTakes | undefined;
     },
   ): Promise<boolean> {
     const json = (value: object | undefined): string => (value === undefined ? '' : JSON.stringify(value));
