@@ -5,6 +5,7 @@ import { SERVERS, type ServerName } from './server';
 const SHORT: Readonly<Record<ServerName, string>> = {
   ours: 'egg-sse 2',
   early: 'egg-sse 2, early',
+  hub: 'egg-sse 2, createHub',
   raw: 'res.write',
   'better-sse': 'better-sse',
   'fastify-sse': '@fastify/sse',

@@ -11,6 +11,7 @@ import { cpuOf, memoryOf } from './machine';
 export const SERVERS = {
   ours: 'egg-sse 2 (this package), in an Egg app',
   early: 'the same with `early: true`',
+  hub: 'the same without Egg: `createHub` on node:http',
   raw: '`res.write` of node:http',
   'better-sse': 'better-sse 0.16.1',
   'fastify-sse': '@fastify/sse 0.6.0',
@@ -93,6 +94,7 @@ export class Server {
       BENCH_PROGRESS: this.progress,
       BENCH_PING_MS: String(options.pingMs ?? 10_000),
       BENCH_PORT: String(port),
+      BENCH_PLUGIN: workshop.plugin,
       ...(this.#isCluster ? eggOf(name, workshop, options, port) : {}),
       ...(name === 'nchan' ? { BENCH_PIN: JSON.stringify(pin), BENCH_NCHAN: JSON.stringify([workshop.nchan]) } : {}),
     };

@@ -28,7 +28,7 @@ export interface Scene {
   measure(bench: Bench, server: ServerName): Promise<void>;
 }
 
-const LIBRARIES: readonly ServerName[] = ['ours', 'raw', 'better-sse', 'fastify-sse', 'original', 'nchan'];
+const OTHERS: readonly ServerName[] = ['raw', 'better-sse', 'fastify-sse', 'original', 'nchan'];
 
 /** CPU seconds that one measurement takes, about. A round over more clients takes longer, and it must be some rounds. */
 const secondsOf = ({ isQuick }: Bench, clients = 1_000): number => (isQuick ? 0.3 : 1.2) * (clients > 5_000 ? 2.5 : 1);
@@ -36,7 +36,7 @@ const secondsOf = ({ isQuick }: Bench, clients = 1_000): number => (isQuick ? 0.
 /** a, b, c: one key and a thousand clients on it. */
 const crowd: Scene = {
   letters: ['a', 'b', 'c'],
-  servers: [...LIBRARIES, 'limit-1', 'limit-joined'],
+  servers: ['ours', 'hub', ...OTHERS, 'limit-1', 'limit-joined'],
   isRepeated: true,
   async measure(bench, server) {
     const { only, isQuick } = bench;
@@ -64,7 +64,7 @@ const crowd: Scene = {
 /** a, e, f, g: ten thousand clients. */
 const tenThousand: Scene = {
   letters: ['a', 'e', 'f', 'g'],
-  servers: ['ours', 'early', ...LIBRARIES.slice(1), 'limit-1'],
+  servers: ['ours', 'early', 'hub', ...OTHERS, 'limit-1'],
   isRepeated: true,
   async measure(bench, server) {
     const { only, isQuick, round } = bench;
@@ -114,7 +114,7 @@ async function idle({ server }: Session, clients: number, pingMs: number): Promi
 /** d: each client has a key of its own. */
 const keys: Scene = {
   letters: ['d'],
-  servers: LIBRARIES,
+  servers: ['ours', 'hub', ...OTHERS],
   isRepeated: true,
   async measure(bench, server) {
     const clients = Math.min(10_000, bench.files - 200);
@@ -160,7 +160,7 @@ const resume: Scene = {
 /** i: 5 of 100 clients do not read. */
 const stalled: Scene = {
   letters: ['i'],
-  servers: LIBRARIES,
+  servers: ['ours', ...OTHERS],
   isRepeated: false,
   async measure(bench, server) {
     const size = 2_000;
