@@ -1,3 +1,4 @@
+import { weightsOf } from './accept';
 import { check, integer, isObject } from './check';
 import { SharedDeflate, WINDOW_BYTES } from './deflate';
 import { covers, isPattern } from './pattern';
@@ -69,11 +70,6 @@ export class Compression {
 
 /** Whether an `Accept-Encoding` header asks for gzip (RFC 9110, 12.5.3). No header, or `*` alone, does not. */
 export function acceptsGzip(header: string | readonly string[] | undefined): boolean {
-  for (const coding of String(header ?? '').split(',')) {
-    const [name = '', ...parameters] = coding.split(';').map((part) => part.trim().toLowerCase());
-    if (name !== 'gzip' && name !== 'x-gzip') continue;
-    const weight = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2);
-    return weight === undefined || Number.parseFloat(weight) > 0;
-  }
-  return false;
+  const weights = weightsOf(String(header ?? ''));
+  return (weights.get('gzip') ?? weights.get('x-gzip') ?? 0) > 0;
 }

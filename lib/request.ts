@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
+import { weightsOf } from './accept';
 import { SseError, show } from './error';
 import type { SseOptions } from './options';
 
@@ -77,12 +78,7 @@ export function checkMethod(method: string | undefined): void {
  */
 export function acceptsEventStream(accept: string | undefined): boolean {
   if (accept === undefined || accept.trim() === '') return true;
-  const weights = new Map<string, number>();
-  for (const range of accept.split(',')) {
-    const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
-    const weight = parameters.find((parameter) => /^q\s*=/.test(parameter))?.replace(/^q\s*=\s*/, '');
-    weights.set(type, weight === undefined ? 1 : Number.parseFloat(weight));
-  }
+  const weights = weightsOf(accept);
   const weight = weights.get('text/event-stream') ?? weights.get('text/*') ?? weights.get('*/*') ?? 0;
   // A weight that is no number is the client's slip, not a refusal.
   return !(weight <= 0);
