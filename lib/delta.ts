@@ -2,8 +2,7 @@
 const MAX_JOINED_BYTES = 64 * 1024;
 
 const FIELD = 'data: ';
-const LF = 0x0a;
-const ID = Buffer.from('\nid: ');
+const ID = '\nid: ';
 
 /**
  * A text that comes in pieces, cut anywhere, made such that the pieces, each an event of its own, add up to the text:
@@ -36,35 +35,35 @@ export class Delta {
 }
 
 /** Joins the frames of neighbouring pieces into few: each has the data of its pieces, and the id of its last one. */
-export function joinPieces(frames: readonly Buffer[]): Buffer[] {
-  const joined: Buffer[] = [];
+export function joinPieces(frames: readonly string[]): string[] {
+  const joined: string[] = [];
   for (let i = 0; i < frames.length;) {
-    const parts: Buffer[] = [];
-    let length = 0;
+    const parts: string[] = [];
+    let bytes = 0;
     for (; i < frames.length; i++) {
       const frame = frames[i]!;
-      if (parts.length > 0 && length + frame.length > MAX_JOINED_BYTES) break;
+      bytes += Buffer.byteLength(frame);
+      if (parts.length > 0 && bytes > MAX_JOINED_BYTES) break;
       parts.push(frame);
-      length += frame.length;
     }
-    joined.push(parts.length === 1 ? parts[0]! : joinAll(parts));
+    joined.push(joinAll(parts));
   }
   return joined;
 }
 
 /** The first piece loses its end, the last its beginning, and those in between both. */
-function joinAll(frames: readonly Buffer[]): Buffer {
+function joinAll(frames: readonly string[]): string {
   const last = frames.length - 1;
-  return Buffer.concat(
-    frames.map((frame, i) => frame.subarray(i === 0 ? 0 : FIELD.length, i === last ? frame.length : dataEndOf(frame))),
-  );
+  return frames
+    .map((frame, i) => frame.slice(i === 0 ? 0 : FIELD.length, i === last ? frame.length : dataEndOf(frame)))
+    .join('');
 }
 
 /** Where the data of a frame ends, without the line end. */
-function dataEndOf(frame: Buffer): number {
+function dataEndOf(frame: string): number {
   // Every line before it begins with "data: ".
   const id = frame.lastIndexOf(ID);
-  return id === -1 ? frame.lastIndexOf(LF, frame.length - 2) : id;
+  return id === -1 ? frame.lastIndexOf('\n', frame.length - 2) : id;
 }
 
 function isHighSurrogate(text: string): boolean {

@@ -21,8 +21,6 @@ export interface Entry extends Link<Entry> {
   /** Bytes of its frame, on the wire, and bytes of memory that it is counted as. */
   readonly bytes: number;
   readonly weight: number;
-  /** Its frame, as long as those who keep up may still be given it. */
-  frame: Buffer | undefined;
   /** Its event's name. */
   readonly event: string | undefined;
   /** What its publisher knows it by. */

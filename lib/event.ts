@@ -86,7 +86,12 @@ export const PING: Buffer = Buffer.from(': ping\n\n');
  * `id` is the last field: some clients note it as they parse, so a frame cut after an early id would be lost to them.
  */
 export function toFrame(body: string, id?: string): Buffer {
-  return Buffer.from(id === undefined ? `${body}\n` : `${body}id: ${id}\n\n`);
+  return Buffer.from(toFrameText(body, id));
+}
+
+/** What `toFrame` makes, as text. */
+export function toFrameText(body: string, id?: string): string {
+  return id === undefined ? `${body}\n` : `${body}id: ${id}\n\n`;
 }
 
 /** How long `toFrame` makes a body of so many bytes. */

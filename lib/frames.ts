@@ -1,22 +1,24 @@
 import { joinPieces } from './delta';
 import type { Entry } from './entry';
+import { toFrameText } from './event';
 import type { Reader } from './reader';
 import { RUN_END } from './run';
 
 /**
  * What entries are on the wire: their frames, each after the line that says for which of the reader's keys it is.
- * Neighbouring pieces of a run are joined.
+ * Neighbouring pieces of a run are joined. '' when there is nothing to hear.
  */
-export function framesOf(
+export function textOf(
   { showsKeys, keys, isOfRun }: Reader,
   entries: readonly Entry[],
-  frameOf: (entry: Entry, i: number) => Buffer,
-): Buffer | undefined {
-  const frames: Buffer[] = [];
-  const add = (entry: Entry, frame: Buffer): void => {
-    if (showsKeys) frames.push(encodeKeys(entry, keys));
-    frames.push(frame);
+  idOf: (entry: Entry, i: number) => string | undefined,
+): string {
+  let text = '';
+  const add = (entry: Entry, frame: string): void => {
+    if (showsKeys) text += keysLine(entry, keys);
+    text += frame;
   };
+  const frameOf = (entry: Entry, i: number): string => toFrameText(entry.body, idOf(entry, i));
   for (let i = 0; i < entries.length; i++) {
     const entry = entries[i]!;
     if (isPieceOf(entry, entries[i + 1])) {
@@ -29,7 +31,7 @@ export function framesOf(
       add(entry, frameOf(entry, i));
     }
   }
-  return frames.length > 1 ? Buffer.concat(frames) : frames[0];
+  return text;
 }
 
 function isGoodEnd({ run, event }: Entry): boolean {
@@ -42,6 +44,6 @@ function isPieceOf(a: Entry, b: Entry | undefined): boolean {
 }
 
 /** A field that parsers pass over (HTML standard, 9.2.6); of the keys that its reader does not hold nothing is said. */
-export function encodeKeys({ keys }: Entry, held: readonly string[]): Buffer {
-  return Buffer.from(`keys: ${JSON.stringify(keys.filter((key) => held.includes(key)))}\n`);
+export function keysLine({ keys }: Entry, held: readonly string[]): string {
+  return `keys: ${JSON.stringify(keys.filter((key) => held.includes(key)))}\n`;
 }

@@ -2,8 +2,8 @@ import { keyCost, weigh, type Append, type Entry } from './entry';
 import { Chain } from './chain';
 import { parseCursor, parseMailCursor, toCursor, toMailCursor, type Position } from './cursor';
 import { Epochs } from './epochs';
-import { frameBytes, toFrame } from './event';
-import { encodeKeys, framesOf } from './frames';
+import { frameBytes } from './event';
+import { keysLine, textOf } from './frames';
 import { Gaps, NO_GAPS, type Gap } from './gap';
 import { Keep, type KeepBounds } from './keep';
 import { LostMails } from './lost_mail';
@@ -64,14 +64,21 @@ export class Log {
   /** What is held, though no mailbox waits for it any more, as long as someone who lost it on the way may come back. */
   readonly #done = new Set<Entry>();
   readonly #lostMail = new LostMails();
-  /** Entries whose frame is kept. */
-  readonly #encoded: Entry[] = [];
   /** The last joined batch: readers at the same place with the same keys share its buffer. */
   #shared:
-    | { keys: readonly string[]; from: number; head: number; maxBytes: number; to: number; batch: Batch }
+    | {
+        readonly keys: readonly string[];
+        readonly from: number;
+        readonly head: number;
+        readonly maxBytes: number;
+        readonly to: number;
+        /** Whether it is what all get who are there, whenever they came. */
+        readonly isForAll: boolean;
+        readonly batch: Batch;
+      }
     | undefined;
-  /** The last frame that got another id than its own: readers at the same place share its buffer. */
-  #renamed: { readonly entry: Entry; readonly id: string; readonly frame: Buffer } | undefined;
+  /** What was encoded last: whoever is to get the same gets the same buffer. */
+  #encoded: { readonly text: string; readonly bytes: Buffer } | undefined;
 
   constructor(bounds: LogBounds, now: () => number = () => performance.now(), post?: Post, runs?: KeepBounds) {
     this.#bounds = bounds;
@@ -137,7 +144,6 @@ export class Log {
       id,
       bytes: frameBytes(bodyBytes, id ?? (position && toCursor(position))),
       weight: weigh(keys, body, bodyBytes),
-      frame: undefined,
       event,
       nonce,
       act,
@@ -192,8 +198,7 @@ export class Log {
   settle(through: number): void {
     this.#settled = through;
     this.#shared = undefined;
-    for (const entry of this.#encoded) entry.frame = undefined;
-    this.#encoded.length = 0;
+    this.#encoded = undefined;
     for (const tail of this.#longTails) {
       const limit = this.#limitOf(tail);
       while (tail.length > limit && tail.oldest!.offset <= through) this.#trim(tail);
@@ -260,7 +265,7 @@ export class Log {
   hasAllOfRun(lastEventId: string, key: string): boolean {
     if (this.runOf(key)?.newest.run!.is !== 'end' || !this.knows(lastEventId, [key])) return false;
     const { reader, gaps } = this.resume(lastEventId, [key]);
-    const { frames, more } = this.#readAnew({ ...reader, isOfRun: true }, 1);
+    const { frames, more } = this.read({ ...reader, isOfRun: true }, 1);
     return gaps.length === 0 && frames === undefined && !more;
   }
 
@@ -514,23 +519,32 @@ export class Log {
    * What is lost in between comes as gaps, each told once.
    */
   read(reader: Reader, maxBytes: number): Batch {
-    if (reader.position === this.#head && reader.throttle === undefined) return NOTHING;
+    const { throttle, position, liveFrom } = reader;
+    if (position === this.#head && throttle === undefined) return NOTHING;
+    const gaps = reader.seated ? this.#gapsOf(reader) : NO_GAPS;
+    if (throttle !== undefined) return this.#readThrottled(reader, throttle, { maxBytes, gaps });
     const shared = this.#shared;
     if (
-      shared !== undefined &&
-      shared.keys === reader.keys &&
-      shared.from === reader.position &&
-      shared.head === this.#head &&
-      shared.maxBytes === maxBytes &&
-      reader.seated &&
-      reader.position >= reader.liveFrom &&
-      reader.since === undefined &&
-      reader.told === undefined
+      shared === undefined ||
+      shared.keys !== reader.keys ||
+      shared.from !== position ||
+      shared.head !== this.#head ||
+      shared.maxBytes !== maxBytes ||
+      gaps.length > 0 ||
+      !reader.seated ||
+      reader.since !== undefined ||
+      reader.mail !== undefined ||
+      !(shared.isForAll || position >= liveFrom)
     ) {
-      reader.position = shared.to;
-      return shared.batch;
+      return this.#readAnew(reader, { maxBytes, gaps });
     }
-    return this.#readAnew(reader, maxBytes);
+    this.#moveOn(reader, shared.to, shared.batch.more);
+    return shared.batch;
+  }
+
+  #moveOn(reader: Reader, position: number, more: boolean): void {
+    reader.position = position;
+    if (!more) reader.told = reader.since = reader.mail = reader.floor = undefined;
   }
 
   #readFrom(position: number, keys: readonly string[], throttle: Throttle | undefined): Reader {
@@ -552,29 +566,28 @@ export class Log {
     };
   }
 
-  #readAnew(reader: Reader, maxBytes: number): Batch {
-    if (reader.throttle !== undefined) return this.#readThrottled(reader, reader.throttle, maxBytes);
-    const { keys, position: from, liveFrom } = reader;
-    const gaps = reader.seated ? this.#gapsOf(reader) : NO_GAPS;
+  #readAnew(reader: Reader, { maxBytes, gaps }: { maxBytes: number; gaps: readonly Gap[] }): Batch {
+    const { keys, position: from, liveFrom, since, mail, floor } = reader;
     const resumeAt = gaps.length === 0 ? undefined : this.cursorAt(reader);
-    const { entries, more } = this.#merge(reader, maxBytes);
-    reader.position = more ? entries.at(-1)!.offset : this.#head;
-    const isShareable = gaps.length === 0 && reader.seated && reader.since === undefined && from >= liveFrom;
-    const { floor } = reader;
-    if (!more) reader.told = reader.since = reader.mail = reader.floor = undefined;
-    const frames = framesOf(reader, entries, (entry) => this.#frameOf(entry, floor));
+    const { entries, more, isForAll } = this.#merge(reader, maxBytes);
+    this.#moveOn(reader, more ? entries.at(-1)!.offset : this.#head, more);
+    const frames = this.#encode(textOf(reader, entries, (entry) => this.#idFor(entry, floor)));
     const isEnd = reader.isOfRun && entries.some(({ run }) => run?.is === 'end');
     const batch: Batch = { frames, count: entries.length, gaps, resumeAt, more, isEnd };
-    if (isShareable) {
-      this.#shared = { keys, from, head: this.#head, maxBytes, to: reader.position, batch };
+    const isShareable = gaps.length === 0 && reader.seated && since === undefined && mail === undefined;
+    if (isShareable && (isForAll || from >= liveFrom)) {
+      this.#shared = { keys, from, head: this.#head, maxBytes, to: reader.position, isForAll, batch };
     }
     return batch;
   }
 
-  #readThrottled(reader: Reader, throttle: Throttle, maxBytes: number): Batch {
+  #readThrottled(
+    reader: Reader,
+    throttle: Throttle,
+    { maxBytes, gaps }: { maxBytes: number; gaps: readonly Gap[] },
+  ): Batch {
     const { liveFrom, since } = reader;
     const now = this.#now();
-    const gaps = reader.seated ? this.#gapsOf(reader) : NO_GAPS;
     const resumeAt = gaps.length === 0 ? undefined : this.cursorAt(reader);
     // Where its client is, as far as it knows: what was held back goes out under that.
     const place = throttle.isHolding ? this.#placeAt(reader) : undefined;
@@ -586,23 +599,22 @@ export class Log {
     for (const entry of entries.slice(mail.length)) {
       leaving.push(...throttle.take(entry, { isLive: entry.offset > liveFrom, since, now }));
     }
-    reader.position = more ? entries.at(-1)!.offset : this.#head;
-    if (!more) reader.told = reader.since = reader.mail = reader.floor = undefined;
+    this.#moveOn(reader, more ? entries.at(-1)!.offset : this.#head, more);
     const isLate = throttle.isHolding && reader.floor === undefined && (!more || reader.position >= liveFrom);
     if (isLate) leaving.push(...throttle.release(now, maxBytes));
     leaving.sort((a, b) => a.offset - b.offset);
-    const frames = framesOf(reader, [...mail, ...leaving], (entry, i) =>
+    const text = textOf(reader, [...mail, ...leaving], (entry, i) =>
       i < mail.length
-        ? this.#frameOf(entry, floor)
-        : this.#frameFor(entry, { leaving, i: i - mail.length, throttle, place }),
+        ? this.#idFor(entry, floor)
+        : this.#lateIdFor(entry, { leaving, i: i - mail.length, throttle, place }),
     );
     const isMoreDue = isLate && throttle.isDue(now);
     const count = mail.length + leaving.length;
-    return { frames, count, gaps, resumeAt, more: more || isMoreDue, isEnd: false };
+    return { frames: this.#encode(text), count, gaps, resumeAt, more: more || isMoreDue, isEnd: false };
   }
 
-  /** An entry's frame, with an id that never takes its client back, nor past what is held back from it. */
-  #frameFor(
+  /** An entry's id for a throttled reader: it never takes its client back, nor past what is held back from it. */
+  #lateIdFor(
     entry: Entry,
     {
       leaving,
@@ -615,24 +627,16 @@ export class Log {
       throttle: Throttle;
       place: { term: number; seq: number } | undefined;
     },
-  ): Buffer {
-    if (!entry.inOrder) return this.#encode(entry);
+  ): string | undefined {
+    if (!entry.inOrder) return this.#idOf(entry);
     if (entry.offset <= throttle.given && place !== undefined) {
       const late = [...throttle.held, ...leaving.slice(i + 1)].sort((a, b) => a.offset - b.offset);
-      return this.#rename(entry, this.#cursorOf(place, late));
+      return this.#cursorOf(place, late);
     }
     throttle.given = entry.offset;
     // The publisher's own id goes out as given: whoever comes back with it gets the newest of all throttled keys.
-    if (entry.id !== undefined || !throttle.isHolding) return this.#encode(entry);
-    return this.#rename(entry, this.#cursorOf(entry, throttle.held));
-  }
-
-  #rename(entry: Entry, id: string): Buffer {
-    if (id === this.#idOf(entry)) return this.#encode(entry);
-    if (this.#renamed?.entry !== entry || this.#renamed.id !== id) {
-      this.#renamed = { entry, id, frame: toFrame(entry.body, id) };
-    }
-    return this.#renamed.frame;
+    if (entry.id !== undefined || !throttle.isHolding) return this.#idOf(entry);
+    return this.#cursorOf(entry, throttle.held);
   }
 
   /** What may have been held back from a client of some keys who comes back to a place, oldest first. */
@@ -689,7 +693,7 @@ export class Log {
   }
 
   /** The entries of all of a reader's keys after its position, in order, each once. What is mail is taken by that. */
-  #merge(reader: Reader, maxBytes: number): { entries: Entry[]; more: boolean } {
+  #merge(reader: Reader, maxBytes: number): { entries: Entry[]; more: boolean; isForAll: boolean } {
     const { keys, position, liveFrom, seated, since } = reader;
     const sources: { tail: Tail; index: number }[] = [];
     for (const key of keys) {
@@ -702,18 +706,20 @@ export class Log {
     }
     const entries: Entry[] = [];
     let bytes = 0;
+    let isForAll = true;
     for (;;) {
       let next: Entry | undefined;
       for (const { tail, index } of sources) {
         const entry = tail.at(index);
         if (entry !== undefined && (next === undefined || entry.offset < next.offset)) next = entry;
       }
-      if (next === undefined) return { entries, more: false };
+      if (next === undefined) return { entries, more: false, isForAll };
       // Without a place in the order it is live only: whoever resumes may have seen it.
       const theirs = next.inOrder ? seated : next.offset > liveFrom;
+      isForAll &&= next.inOrder;
       if (theirs) {
-        bytes += next.bytes + (reader.showsKeys ? encodeKeys(next, keys).length : 0);
-        if (bytes > maxBytes && entries.length > 0) return { entries, more: true };
+        bytes += next.bytes + (reader.showsKeys ? Buffer.byteLength(keysLine(next, keys)) : 0);
+        if (bytes > maxBytes && entries.length > 0) return { entries, more: true, isForAll };
         entries.push(next);
       }
       for (const source of sources) {
@@ -741,26 +747,20 @@ export class Log {
     return until !== undefined && entry.offset <= until && entry.waits?.has(key) !== true;
   }
 
-  /** The frame of an entry; of mail from before its reader came, its id says where the reader is with everything else. */
-  #frameOf(entry: Entry, floor: Reader['floor']): Buffer {
-    if (floor === undefined || entry.offset > floor.offset || entry.id !== undefined) return this.#encode(entry);
-    return toFrame(entry.body, toMailCursor(floor.cursor, this.#cursorOf(entry, [])));
+  /** An entry's id for a reader; that of mail from before it came says where it is with everything else. */
+  #idFor(entry: Entry, floor: Reader['floor']): string | undefined {
+    if (floor === undefined || entry.offset > floor.offset || entry.id !== undefined) return this.#idOf(entry);
+    return toMailCursor(floor.cursor, this.#cursorOf(entry, []));
   }
 
-  /** An entry's frame with its own id: made once for all who keep up. */
-  #encode(entry: Entry): Buffer {
-    if (entry.frame !== undefined) return entry.frame;
-    const frame = toFrame(entry.body, this.#idOf(entry));
-    if (entry.offset > this.#settled) {
-      entry.frame = frame;
-      this.#encoded.push(entry);
-    }
-    return frame;
-  }
-
-  /** What an entry's frame says it is, unless its reader is to be told another place. */
   #idOf(entry: Entry): string | undefined {
     return entry.id ?? (entry.inOrder ? this.#cursorOf(entry, []) : undefined);
+  }
+
+  #encode(text: string): Buffer | undefined {
+    if (text === '') return undefined;
+    if (this.#encoded?.text !== text) this.#encoded = { text, bytes: Buffer.from(text) };
+    return this.#encoded.bytes;
   }
 
   /** Gives a reader the mail that waits for some of its keys, and those of them that are runs from their start. */

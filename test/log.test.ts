@@ -99,6 +99,40 @@ describe('Log', () => {
     assert.equal(log.read(readers[0], 1e9).frames, log.read(readers[1], 1e9).frames);
   });
 
+  it('gives readers of other keys the same buffer, when it is the same that they are to get', () => {
+    const { log, append } = makeLog();
+    const readers = [log.readFromHead(['a']), log.readFromHead(['a', 'b'])] as const;
+    append(['a']);
+    append(['a']);
+    assert.equal(log.read(readers[0], 1e9).frames, log.read(readers[1], 1e9).frames);
+  });
+
+  it('gives those who come back to the same place the same buffer, also when something was lost', () => {
+    const { log, append } = makeLog({ ...WIDE, count: 2 });
+    const keys = ['a'];
+    for (let i = 0; i < 4; i++) append(keys);
+    log.settle(log.head);
+    const [one, other] = [log.resume(cursor(0), keys), log.resume(cursor(0), keys)];
+    assert.deepEqual(one.gaps, [{ reason: 'evicted', keys }]);
+    const { frames } = log.read(one.reader, 1e9);
+    assert.equal(textOf(frames), '3 4 ');
+    assert.equal(log.read(other.reader, 1e9).frames, frames);
+  });
+
+  it('gives those who come back nothing that those who stayed were given live only', () => {
+    for (const isFirst of [true, false]) {
+      const { log, append } = makeLog();
+      const keys = ['a'];
+      const live = log.readFromHead(keys);
+      append(keys);
+      append(keys, { inOrder: false });
+      const { reader } = log.resume(cursor(0), keys);
+      if (isFirst) assert.equal(readAll(log, live).text, '1 p2 ');
+      assert.equal(readAll(log, reader).text, '1 ');
+      if (!isFirst) assert.equal(readAll(log, live).text, '1 p2 ');
+    }
+  });
+
   it('resumes after a cursor, and after an id of the publisher', () => {
     const { log, append } = makeLog();
     append(['a']);
