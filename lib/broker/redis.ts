@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import type { Act, Broker, Poll, Question, Replica } from '../broker';
-import { EPOCH_LENGTH, parseCursor, type Position } from '../cursor';
+import type { Position } from '../cursor';
 import type { SseLogger } from '../logger';
 import { NO_LOSSES, type Losses } from '../losses';
 import { mailboxesOf, type SseMailbox } from '../mailbox';
@@ -13,18 +13,20 @@ import type { RunPart } from '../run';
 import { supervise, type Supervision } from '../supervise';
 import type { LossReason } from '../tail';
 import { within } from '../within';
+import { Polls } from './polls';
+import { fromCursor, isBefore, isSame, toId, toPlace, toPosition, type Place } from './redis/place';
 import {
   Store,
   type Epoch,
   type FencedDraft,
   type StoreDraft,
   type KeyPlace,
-  type Place,
   type StoreBounds,
   type StoreTakes,
   type StreamEntry,
   type Survey,
 } from './redis/store';
+import { Witness, type Testimony } from './redis/witness';
 
 /** How long things may take, in ms. */
 export interface RedisTimes {
@@ -50,30 +52,11 @@ const READ_COUNT = 500;
 const BATCH_COUNT = 200;
 const BATCH_LENGTH = 512 * 1024;
 
-// Of how many of its newest messages a process can say which keys they had, should the store lose them.
-const WITNESSED = 1_000;
-
 // Of how many publishers a process remembers what it has heard of them.
 const MAX_PUBLISHERS = 4_096;
 
 // Redis serves, but takes nothing for now: it is full, cannot write to its disk, or lacks replicas.
 const REFUSALS = /^(OOM|MISCONF|NOREPLICAS|BUSY|LOADING)\b/;
-
-/** What a process that knows more than the store says of it, so that those who never heard of it can tell their clients. */
-interface Witness {
-  readonly term: number;
-  /** How far it has heard. */
-  readonly seq: number;
-  /** From which place on it can say the keys. */
-  readonly from: number;
-  /** The newest place of each key since, by host: '' for all. */
-  readonly keys: readonly (readonly [host: string, key: string, seq: number])[];
-}
-
-interface ActivePoll {
-  readonly answers: Map<string, unknown>;
-  check(): void;
-}
 
 /**
  * A process's end of the order that Redis gives to all hosts.
@@ -106,14 +89,11 @@ export class RedisBroker implements Broker {
   #store: Store | undefined;
   #fail: (error: Error) => void = () => undefined;
   #place: Place | undefined;
-  /** How far it has heard of epochs that have ended. */
-  readonly #ends = new Map<number, number>();
-  readonly #recent: { seq: number; host: string; keys: readonly string[] }[] = [];
+  readonly #witness = new Witness();
   /** By publisher, the number of its newest message here. */
   readonly #numbers = new Map<string, number>();
   #arrivals: (() => void)[] = [];
-  #poll = 0;
-  readonly #polls = new Map<number, ActivePoll>();
+  readonly #polls: Polls;
 
   /**
    * `host` names this host among those that share the Redis; `serves` says whether this process has connections: one
@@ -144,6 +124,7 @@ export class RedisBroker implements Broker {
     this.#times = { ...TIMES, ...options.times };
     this.#worker = `${options.host}/${process.pid}-${randomBytes(4).toString('hex')}`;
     this.#outbox = new Outbox(this.#times.publish, 'Redis did not order the message');
+    this.#polls = new Polls(this.#times.answer);
   }
 
   async start(replica: Replica): Promise<void> {
@@ -206,30 +187,10 @@ export class RedisBroker implements Broker {
     const own = this.#serves ? this.#replica!.answer(question).then((answer) => [answer]) : Promise.resolve([]);
     const store = this.#store;
     if (store === undefined) return { answers: await own, complete: false };
-    const number = ++this.#poll;
-    const answers = new Map<string, unknown>();
     const host = reach === 'everywhere' ? '' : this.#host;
-    const others = await new Promise<Poll>((resolve) => {
-      let workers: string[] | undefined;
-      const finish = (complete: boolean): void => {
-        clearTimeout(timer);
-        this.#polls.delete(number);
-        resolve({
-          answers: [...answers].filter(([worker]) => worker !== this.#worker).map(([, answer]) => answer),
-          complete,
-        });
-      };
-      const check = (): void => {
-        if (workers?.every((worker) => worker === this.#worker || answers.has(worker)) === true) finish(true);
-      };
-      const timer = setTimeout(() => finish(false), this.#times.answer);
-      this.#polls.set(number, { answers, check });
-      const poll = async (): Promise<void> => {
-        const alive = await store.ask({ poll: number, from: this.#worker, host, question });
-        workers = alive.filter((worker) => host === '' || worker.startsWith(`${host}/`));
-        check();
-      };
-      poll().catch(() => finish(false));
+    const others = await this.#polls.take(async (poll) => {
+      const alive = await store.ask({ poll, from: this.#worker, host, question });
+      return alive.filter((worker) => worker !== this.#worker && (host === '' || worker.startsWith(`${host}/`)));
     });
     return { ...others, answers: [...(await own), ...others.answers] };
   }
@@ -279,7 +240,10 @@ export class RedisBroker implements Broker {
 
   async #takePart(commands: RedisClient, reader: RedisClient, up: () => void, signal: AbortSignal): Promise<void> {
     const store = new Store(commands, { app: this.#app, worker: this.#worker, bounds: this.#bounds });
-    const { at, now } = await store.attach(this.#place, this.#witness());
+    const { at, now } = await store.attach(
+      this.#place,
+      this.#place === undefined ? {} : this.#witness.testify(this.#place),
+    );
     let { id = '0-0' } = this.#place === undefined ? {} : { id: toId(this.#place) };
     if (!this.#serves && this.#place === undefined) {
       // Without connections there is nobody to give the past to.
@@ -317,7 +281,10 @@ export class RedisBroker implements Broker {
         await this.#take(store, entry);
       }
       for (const { fields } of found.questions ?? []) void this.#answer(store, JSON.parse(fields.q!) as AskedQuestion);
-      for (const { fields } of found.inbox ?? []) this.#hear(JSON.parse(fields.a!) as GivenAnswer);
+      for (const { fields } of found.inbox ?? []) {
+        const { poll, worker, answer } = JSON.parse(fields.a!) as GivenAnswer;
+        this.#polls.hear(poll, worker, answer);
+      }
       for (const name of ['order', 'questions', 'inbox'] as const) {
         const id = found[name]?.at(-1)?.id;
         if (id !== undefined) last[name] = id;
@@ -355,15 +322,14 @@ export class RedisBroker implements Broker {
     const number = Number(nonce.slice(dot + 1));
     const position = toPosition(place);
     const keys = k === undefined ? [] : (JSON.parse(k) as string[]);
-    this.#recent.push({ seq: place.seq, host, keys });
-    if (this.#recent.length > 2 * WITNESSED) this.#recent.splice(0, WITNESSED);
+    this.#witness.hear(place.seq, host, keys);
     if (body !== undefined && this.#concerns(host) && this.#isNew(publisher, number)) {
       const act = a === undefined ? undefined : (JSON.parse(a) as Act);
       this.#replica!.deliver({ keys, body, event, id: ownId, nonce, act, confirm, run }, position);
     } else {
       this.#replica!.arrive(position);
     }
-    if (w !== undefined) this.#learn(JSON.parse(w) as Witness);
+    if (w !== undefined) this.#learn(JSON.parse(w) as Testimony);
     if (publisher === this.#worker) this.#outbox.settle(number, { ...position });
     this.#callArrivals();
   }
@@ -446,9 +412,8 @@ export class RedisBroker implements Broker {
   }
 
   #begin(place: Place): void {
-    if (this.#place !== undefined) this.#ends.set(this.#place.term, this.#place.seq);
+    if (this.#place !== undefined) this.#witness.end(this.#place);
     this.#place = place;
-    this.#recent.length = 0;
     const position = toPosition(place);
     this.#replica!.join(position.epoch, NO_LOSSES);
     this.#replica!.arrive(position);
@@ -492,28 +457,10 @@ export class RedisBroker implements Broker {
     this.#replica!.arrive(toPosition(this.#place));
   }
 
-  /** What this process could tell others, should the store have lost it. */
-  #witness(): Witness | object {
-    if (this.#place === undefined) return {};
-    const { term, seq } = this.#place;
-    const newest = new Map<string, readonly [string, string, number]>();
-    const recent = this.#recent.slice(-WITNESSED);
-    for (const each of recent) {
-      for (const key of each.keys) newest.set(`${each.host}\n${key}`, [each.host, key, each.seq]);
-    }
-    return { term, seq, from: recent[0]?.seq ?? seq + 1, keys: [...newest.values()] };
-  }
-
-  /** Hears from a witness what the store has lost of an epoch before this one reached this process. */
-  #learn({ term, seq, from, keys }: Witness): void {
-    const heard = this.#ends.get(term);
-    if (heard === undefined || heard >= seq) return;
-    this.#ends.set(term, seq);
-    const lost = keys
-      .filter(([host, , at]) => at > heard && this.#concerns(host))
-      .map(([, key, at]) => ({ key, seq: at, reason: 'lost' as const }));
-    const others = from > heard + 1 ? ({ seq: from - 1, reason: 'lost' } as const) : undefined;
-    this.#replica!.join(toPosition({ term, seq }).epoch, { keys: lost, others });
+  /** Hears from a witness what the store has lost. */
+  #learn(testimony: Testimony): void {
+    const losses = this.#witness.learn(testimony, (host) => this.#concerns(host));
+    if (losses !== undefined) this.#replica!.join(toPosition(testimony).epoch, losses);
   }
 
   /** Sends what waits, a batch after the other, each when Redis has taken the one before. */
@@ -582,12 +529,6 @@ export class RedisBroker implements Broker {
     await store.answer(from, { poll, worker: this.#worker, answer }).catch(() => undefined);
   }
 
-  #hear({ poll, worker, answer }: GivenAnswer): void {
-    const active = this.#polls.get(poll);
-    active?.answers.set(worker, answer);
-    active?.check();
-  }
-
   /** Resolves when this process has come to a place; false when it has lost sight of the order. */
   #arrival(place: Place): Promise<boolean> {
     return new Promise((resolve) => {
@@ -625,26 +566,6 @@ function passOverRefusal(error: Error): void {
   if (!REFUSALS.test(error.message)) throw error;
 }
 
-function toId({ term, seq }: Place): string {
-  return `${term}-${seq}`;
-}
-
-function toPlace(id: string): Place {
-  const dash = id.indexOf('-');
-  return { term: Number(id.slice(0, dash)), seq: Number(id.slice(dash + 1)) };
-}
-
-/** An epoch's name is its term: ms since 1970, to base 36. */
-function toPosition({ term, seq }: Place): Position {
-  return { epoch: term.toString(36).padStart(EPOCH_LENGTH, '0'), seq };
-}
-
-/** The place that a cursor of this order names. */
-function fromCursor(cursor: string): Place {
-  const { epoch, seq } = parseCursor(cursor)!;
-  return { term: Number.parseInt(epoch, 36), seq };
-}
-
 function runOf({ r }: StreamEntry['fields']): RunPart | undefined {
   return r === undefined ? undefined : (JSON.parse(r) as RunPart);
 }
@@ -658,12 +579,4 @@ function withHeld(epochs: Survey['epochs'], held: readonly StreamEntry[]): Surve
     if (!known.has(term)) older.set(term, { term, first: older.get(term)?.first ?? seq, last: seq });
   }
   return [...older.values(), ...epochs];
-}
-
-function isSame(a: Place, b: Place): boolean {
-  return a.term === b.term && a.seq === b.seq;
-}
-
-function isBefore(a: Place, b: Place): boolean {
-  return a.term < b.term || (a.term === b.term && a.seq < b.seq);
 }

@@ -6,6 +6,7 @@ import { newEpoch, type Position } from '../cursor';
 import { SseError } from '../error';
 import { NO_LOSSES } from '../losses';
 import { Inheritance } from './inheritance';
+import { Polls } from './polls';
 
 /** How long things may take, in ms. */
 export interface SequencerTimes {
@@ -36,12 +37,6 @@ const TICK_MS = 25;
 const WHO_AGAIN_MS = 500;
 const BATCH_LENGTH = 512 * 1024;
 const MAX_KNOWN_WORKERS = 1_000;
-
-interface ActivePoll {
-  readonly waitsFor: Set<string>;
-  readonly answers: unknown[];
-  finish(complete: boolean): void;
-}
 
 /**
  * The agent's end: gives the order and keeps its history.
@@ -82,12 +77,12 @@ export class Sequencer implements Broker {
   #askedAt = 0;
   #firstCandidateAt = 0;
   #recovery: NodeJS.Timeout | undefined;
-  #poll = 0;
-  readonly #polls = new Map<number, ActivePoll>();
+  readonly #polls: Polls;
 
   constructor(channel: Channel<ToWorkers, ToAgent>, times: Partial<SequencerTimes> = {}) {
     this.#channel = channel;
     this.#times = { ...TIMES, ...times };
+    this.#polls = new Polls(this.#times.answer);
   }
 
   async start(replica: Replica): Promise<void> {
@@ -122,12 +117,7 @@ export class Sequencer implements Broker {
     this.#channel.on('ask', ({ worker, request, question }) => {
       void this.ask(question).then((poll) => this.#channel.send('poll', { request, poll }, worker));
     });
-    this.#channel.on('answer', ({ worker, poll, answer }) => {
-      const active = this.#polls.get(poll);
-      if (active?.waitsFor.delete(worker) !== true) return;
-      active.answers.push(answer);
-      if (active.waitsFor.size === 0) active.finish(true);
-    });
+    this.#channel.on('answer', ({ worker, poll, answer }) => this.#polls.hear(poll, worker, answer));
     this.#startedAt = performance.now();
     this.#who();
     this.#recovery = setInterval(() => this.#recover(), TICK_MS);
@@ -183,35 +173,25 @@ export class Sequencer implements Broker {
     return true;
   }
 
-  ask(question: Question): Promise<Poll> {
+  async ask(question: Question): Promise<Poll> {
     const listening = this.#listening;
-    const waitsFor = new Set([...this.#joined].filter((worker) => listening?.has(pidOf(worker)) !== false));
+    const asked = [...this.#joined].filter((worker) => listening?.has(pidOf(worker)) !== false);
     const known = new Set([...this.#joined].map(pidOf));
     // A new agent cannot ask those that have not told it their names.
     const knowsAll = listening === undefined || [...listening].every((pid) => known.has(pid));
-    const answers: unknown[] = [];
-    const poll = ++this.#poll;
-    return new Promise((resolve) => {
-      const finish = (complete: boolean): void => {
-        clearTimeout(timer);
-        this.#polls.delete(poll);
-        resolve({ answers, complete: complete && knowsAll });
-      };
-      const timer = setTimeout(() => finish(false), this.#times.answer);
-      if (waitsFor.size === 0) {
-        finish(this.#ordering);
-        return;
-      }
-      this.#polls.set(poll, { waitsFor, answers, finish });
+    if (asked.length === 0) return { answers: [], complete: this.#ordering && knowsAll };
+    const { answers, complete } = await this.#polls.take((poll) => {
       this.#channel.send('question', { poll, question });
+      return asked;
     });
+    return { answers, complete: complete && knowsAll };
   }
 
   async stop(): Promise<void> {
     this.#flush();
     clearInterval(this.#recovery);
     this.#inheritance?.stop();
-    for (const { finish } of this.#polls.values()) finish(false);
+    this.#polls.stop();
     this.#channel.close();
     this.#stopped = true;
     this.#ordering = false;

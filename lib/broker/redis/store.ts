@@ -3,13 +3,8 @@ import type { Draft } from '../../broker';
 import type { Reach } from '../../reach';
 import type { Numbered } from '../../outbox';
 import { answered, type RedisClient } from '../../redis';
+import type { Place } from './place';
 import { APPEND, ASK, ATTACH, BEAT } from './scripts';
-
-/** A place in the store: `term` is its epoch. */
-export interface Place {
-  readonly term: number;
-  readonly seq: number;
-}
 
 /** A stream's entry: its id, and its fields. */
 export interface StreamEntry {
