@@ -242,7 +242,10 @@ describe('a run', { timeout: 120_000 }, () => {
     await server.sse.run('1', pieces);
     assert.equal(textOf(await read(server, 'run:1')), upTo(200));
     const stream = await read(server, 'run:1');
-    assert.deepEqual(jsonOf(stream, 'gap'), [{ reason: 'evicted', keys: ['run:1'] }]);
+    // What the run has too much of is the history's, whose age or count is reached first.
+    const [gap] = jsonOf(stream, 'gap') as { reason: string; keys: string[] }[];
+    assert.deepEqual({ ...gap, reason: '' }, { reason: '', keys: ['run:1'] });
+    assert.match(gap!.reason, /^(evicted|expired)$/);
     assert.ok(upTo(200).endsWith(textOf(stream)), textOf(stream));
     await eventually(() => server.sse.stats.runMessages === 0 && server.sse.stats.historyMessages === 0);
     assert.equal(server.sse.stats.runBytes, 0);
