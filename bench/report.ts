@@ -15,6 +15,8 @@ const SHORT: Readonly<Record<ServerName, string>> = {
   'limit-joined': 'C, joined',
 };
 
+const OURS: ReadonlySet<ServerName> = new Set<ServerName>(['ours', 'early', 'hub']);
+
 // Of the lines in charts: the same everywhere.
 const COLORS: Readonly<Partial<Record<ServerName, number>>> = { ours: 0, raw: 1, 'better-sse': 2, nchan: 3 };
 
@@ -210,7 +212,7 @@ export function toCharts(results: Results): Readonly<Record<string, { readonly a
   const panel = (title: string, work: string, figure: string, show: Panel['show']): Panel | undefined => {
     const values = (Object.keys(SERVERS) as ServerName[]).flatMap((server) => {
       const value = medianOf(results, work, server, figure);
-      return value === undefined ? [] : { label: SHORT[server], value, isOurs: server === 'ours' };
+      return value === undefined ? [] : { label: SHORT[server], value, isOurs: OURS.has(server) };
     });
     return values.length > 0 ? { title, bars: values, show } : undefined;
   };
