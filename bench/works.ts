@@ -31,7 +31,7 @@ export interface Scene {
 const OTHERS: readonly ServerName[] = ['raw', 'better-sse', 'fastify-sse', 'original', 'nchan'];
 
 /** CPU seconds that one measurement takes, about. A round over more clients takes longer, and it must be some rounds. */
-const secondsOf = ({ isQuick }: Bench, clients = 1_000): number => (isQuick ? 0.3 : 1.2) * (clients > 5_000 ? 2.5 : 1);
+const secondsOf = (clients = 1_000): number => 1.2 * (clients > 5_000 ? 2.5 : 1);
 
 /** a, b, c: one key and a thousand clients on it. */
 const crowd: Scene = {
@@ -41,7 +41,7 @@ const crowd: Scene = {
   async measure(bench, server) {
     const { only, isQuick } = bench;
     const isLimit = server.startsWith('limit');
-    const seconds = secondsOf(bench);
+    const seconds = secondsOf();
     await withServer(bench, server, {}, async (session) => {
       await session.open({ clients: 1_000 });
       if (only.has('a') && server !== 'limit-joined') {
@@ -55,7 +55,7 @@ const crowd: Scene = {
       }
       if (only.has('c') && !isLimit) {
         await session.run({ count: 20, size: 200 });
-        bench.note('c', server, measure(await session.run({ count: isQuick ? 20 : 50, size: 200, rate: 10 })));
+        bench.note('c', server, measure(await session.run({ count: 50, size: 200, rate: 10 })));
       }
     });
   },
@@ -69,7 +69,7 @@ const tenThousand: Scene = {
   async measure(bench, server) {
     const { only, isQuick, round } = bench;
     const clients = Math.min(10_000, bench.files - 200);
-    const seconds = secondsOf(bench, clients);
+    const seconds = secondsOf(clients);
     const pingMs = isQuick ? 4_000 : 10_000;
     const isLimit = server.startsWith('limit');
     if (isLimit && !only.has('a')) return;
@@ -120,9 +120,9 @@ const keys: Scene = {
     const clients = Math.min(10_000, bench.files - 200);
     await withServer(bench, server, {}, async (session) => {
       await session.open({ clients, keys: 1 });
-      const one = await session.runFor(secondsOf(bench), { size: 200, keys: clients }, clients);
+      const one = await session.runFor(secondsOf(), { size: 200, keys: clients }, clients);
       bench.note('d-1', server, measure(one));
-      const many = await session.runFor(secondsOf(bench), { size: 200, keys: clients, burst: 100 }, clients);
+      const many = await session.runFor(secondsOf(), { size: 200, keys: clients, burst: 100 }, clients);
       bench.note('d-100', server, measure(many));
     });
   },
@@ -203,7 +203,7 @@ const workers: Scene = {
               await session.open({ clients: 1_000 });
               await session.run({ count: 100, size: 200 });
               const paced = measure(await session.run({ count: bench.isQuick ? 20 : 100, size: 200, rate: 20 }));
-              const fast = measure(await session.runFor(secondsOf(bench), { size: 200 }));
+              const fast = measure(await session.runFor(secondsOf(), { size: 200 }));
               const { lastP50, lastP99, allCpuMicroseconds } = paced.figures;
               const { perSecond, allCpuMicroseconds: fastCpuMicroseconds } = fast.figures;
               bench.note('j', name, {
@@ -238,7 +238,7 @@ const growingClients: Scene = {
     await withServer(bench, server, {}, async (session) => {
       for (const clients of counts.filter((count) => count <= bench.files - 200)) {
         await session.open({ clients });
-        const { figures, problems } = measure(await session.runFor(secondsOf(bench, clients), { size: 200 }));
+        const { figures, problems } = measure(await session.runFor(secondsOf(clients), { size: 200 }));
         bench.note('clients', server, { figures: { x: clients, ...figures }, problems });
       }
     });
@@ -257,7 +257,7 @@ const growingKeys: Scene = {
         const clients = Math.min(count, 1_000);
         await session.open({ clients, keys: count / clients });
         const unit = Math.max(count, 10_000);
-        const run = await session.runFor(secondsOf(bench), { size: 200, keys: count, burst: 100 }, unit);
+        const run = await session.runFor(secondsOf(), { size: 200, keys: count, burst: 100 }, unit);
         const { figures, problems } = measure(run);
         bench.note('keys', server, { figures: { x: count, ...figures }, problems });
       }
