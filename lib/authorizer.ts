@@ -86,10 +86,10 @@ export class Authorizer {
    * it failed by itself and 503 when it took too long; what went wrong inside is logged, and not told.
    */
   async admit(ctx: () => Promise<object>, asked: { readonly keys: readonly string[] }): Promise<Admission> {
-    const authorize = this.#authorize;
-    if (authorize === undefined) return ANYBODY(asked.keys);
+    const freely = this.freely(asked.keys);
+    if (freely !== undefined) return freely;
     try {
-      return await within(this.#timeout, this.#ask(authorize, ctx, asked), () => {
+      return await within(this.#timeout, this.#ask(this.#authorize!, ctx, asked), () => {
         throw this.#late();
       });
     } catch (error) {

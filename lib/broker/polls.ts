@@ -1,4 +1,8 @@
-import type { Poll } from '../broker';
+/** What was answered, by name, and whether all have answered who were to. */
+export interface Outcome {
+  readonly answers: ReadonlyMap<string, unknown>;
+  readonly complete: boolean;
+}
 
 interface OpenPoll {
   readonly answers: Map<string, unknown>;
@@ -19,7 +23,7 @@ export class Polls {
   }
 
   /** Asks under a number; `ask` says who is to answer, when some may have done so. One that fails ends the poll. */
-  take(ask: (poll: number) => readonly string[] | Promise<readonly string[]>): Promise<Poll> {
+  take(ask: (poll: number) => readonly string[] | Promise<readonly string[]>): Promise<Outcome> {
     const number = ++this.#number;
     return new Promise((resolve) => {
       const open: OpenPoll = {
@@ -28,7 +32,7 @@ export class Polls {
         finish: (complete) => {
           clearTimeout(timer);
           this.#open.delete(number);
-          resolve({ answers: [...open.answers.values()], complete });
+          resolve({ answers: open.answers, complete });
         },
       };
       const timer = setTimeout(() => open.finish(false), this.#patience);

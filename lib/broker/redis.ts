@@ -188,11 +188,11 @@ export class RedisBroker implements Broker {
     const store = this.#store;
     if (store === undefined) return { answers: await own, complete: false };
     const host = reach === 'everywhere' ? '' : this.#host;
-    const others = await this.#polls.take(async (poll) => {
+    const { answers, complete } = await this.#polls.take(async (poll) => {
       const alive = await store.ask({ poll, from: this.#worker, host, question });
       return alive.filter((worker) => worker !== this.#worker && (host === '' || worker.startsWith(`${host}/`)));
     });
-    return { ...others, answers: [...(await own), ...others.answers] };
+    return { answers: [...(await own), ...answers.values()], complete };
   }
 
   async stop(): Promise<void> {

@@ -184,7 +184,9 @@ export class Sequencer implements Broker {
       this.#channel.send('question', { poll, question });
       return asked;
     });
-    return { answers, complete: complete && knowsAll };
+    // Nobody counts who was not asked: a worker that is starting, or going.
+    const theirs = asked.filter((worker) => answers.has(worker)).map((worker) => answers.get(worker));
+    return { answers: theirs, complete: complete && knowsAll };
   }
 
   async stop(): Promise<void> {
