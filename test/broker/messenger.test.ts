@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { MessengerTimes } from '../../lib/broker/messenger';
-import type { SequencerTimes } from '../../lib/broker/sequencer';
+import type { Sequencer, SequencerTimes } from '../../lib/broker/sequencer';
 import { eventually } from '../support/eventually';
 import { Master } from '../support/master';
 import { Member } from '../support/member';
@@ -61,6 +61,19 @@ describe('the messenger broker', () => {
     for (let i = 0; i < workers; i++) members.push(await startWorker(master, times, overrides));
     return { master, agent, members };
   }
+
+  it('counts the answers of workers that listen, and not that of one which is starting', async () => {
+    const master = new Master();
+    const agent = await startAgent(master);
+    const [starting, listening] = [master.startWorker(), master.startWorker()];
+    for (const { broker } of [starting, listening]) {
+      const member = new Member(broker);
+      opened.push(member);
+      await member.start();
+    }
+    (agent.broker as Sequencer).listening([listening.pid]);
+    assert.deepEqual(await agent.broker.ask({ count: 'a' }, 'everywhere'), { answers: [0], complete: true });
+  });
 
   it("takes the agent's own messages into the same order", async () => {
     const { agent, members } = await start(2);
