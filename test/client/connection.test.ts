@@ -2,14 +2,13 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { after, afterEach, before, describe, it } from 'node:test';
-import type { Browser } from 'playwright-core';
+import { describe } from 'node:test';
 import { serveClient } from '../../lib/client_script';
+import { browserScene } from '../support/browser_scene';
 import { launchChromium } from '../support/chromium';
 import { Cluster } from '../support/cluster';
 import { eventually } from '../support/eventually';
-import { startPlain, type PlainServer } from '../support/plain';
-import { HTML, Tabs, type Mode } from '../support/tabs';
+import { HTML } from '../support/tabs';
 
 // A safety net alone: every wait is for a condition.
 const SUITE_MS = 600_000;
@@ -19,24 +18,11 @@ const HELLO = 'retry: 20\nid: 1\nevent: sse:hello\ndata: {"keys":[],"pingInterva
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
 describe("the browser client's connection", { timeout: SUITE_MS }, () => {
-  let browser: Browser | undefined;
-  const opened: { close(): Promise<unknown> }[] = [];
-
-  before(async () => {
-    browser = await launchChromium("the tests of the browser client's connection");
-  });
-
-  after(() => browser?.close());
-
-  afterEach(async () => {
-    for (const each of opened.splice(0).reverse()) await each.close();
-  });
-
-  async function serve(...args: Parameters<typeof startPlain>): Promise<PlainServer> {
-    const server = await startPlain(...args);
-    opened.push(server);
-    return server;
-  }
+  const { closes, serve, tabsOf, inBrowser } = browserScene(
+    'Chromium',
+    launchChromium,
+    "the tests of the browser client's connection",
+  );
 
   /** A server that answers requests for streams as it is told, one after the other; the last answer stays. */
   async function script(...answers: Answer[]): Promise<{ url: string; server: Server; gets: IncomingMessage[] }> {
@@ -51,28 +37,13 @@ describe("the browser client's connection", { timeout: SUITE_MS }, () => {
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    opened.push({
+    closes({
       close: async () => {
         server.closeAllConnections();
         server.close();
       },
     });
     return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/stream`, server, gets };
-  }
-
-  async function tabsOf(
-    server: { url: string },
-    mode: Mode = 'own',
-    options: Parameters<typeof Tabs.open>[3] = {},
-  ): Promise<Tabs> {
-    const tabs = await Tabs.open(browser!, server, mode, options);
-    opened.push(tabs);
-    return tabs;
-  }
-
-  /** A test that is skipped without a browser. */
-  function inBrowser(sentence: string, body: () => Promise<void>): void {
-    it(sentence, (test) => (browser === undefined ? test.skip('no Chromium') : body()));
   }
 
   const stream: Answer = (_request, response) => {

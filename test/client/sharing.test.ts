@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
-import { after, afterEach, before, describe, it } from 'node:test';
-import type { Browser } from 'playwright-core';
+import { describe } from 'node:test';
+import { browserScene } from '../support/browser_scene';
 import { launchChromium } from '../support/chromium';
 import { eventually } from '../support/eventually';
 import { launchFirefox } from '../support/firefox';
-import { startPlain, type PlainServer } from '../support/plain';
+import type { PlainServer } from '../support/plain';
 import { Proxy } from '../support/proxy';
-import { Tabs, type Mode } from '../support/tabs';
 
 // A safety net alone: every wait is for a condition.
 const SUITE_MS = 600_000;
@@ -18,39 +17,11 @@ const BROWSERS = { Chromium: launchChromium, Firefox: launchFirefox };
 
 for (const [name, launch] of Object.entries(BROWSERS)) {
   describe(`the browser client in ${name}`, { timeout: SUITE_MS }, () => {
-    let browser: Browser | undefined;
-    const opened: { close(): Promise<void> }[] = [];
-
-    before(async () => {
-      browser = await launch(`the tests of the browser client in ${name}`);
-    });
-
-    after(() => browser?.close());
-
-    afterEach(async () => {
-      for (const each of opened.splice(0).reverse()) await each.close();
-    });
-
-    async function serve(...args: Parameters<typeof startPlain>): Promise<PlainServer> {
-      const server = await startPlain(...args);
-      opened.push(server);
-      return server;
-    }
-
-    async function tabsOf(
-      server: { url: string },
-      mode: Mode,
-      options: Parameters<typeof Tabs.open>[3] = {},
-    ): Promise<Tabs> {
-      const tabs = await Tabs.open(browser!, server, mode, options);
-      opened.push(tabs);
-      return tabs;
-    }
-
-    /** A test that is skipped without a browser. */
-    function inBrowser(sentence: string, body: () => Promise<void>): void {
-      it(sentence, (test) => (browser === undefined ? test.skip(`no ${name}`) : body()));
-    }
+    const { closes, serve, tabsOf, inBrowser } = browserScene(
+      name,
+      launch,
+      `the tests of the browser client in ${name}`,
+    );
 
     for (const mode of ['SharedWorker', 'leader'] as const) {
       describe(mode === 'leader' ? 'without SharedWorker, with one tab as the leader' : 'with a SharedWorker', () => {
@@ -204,7 +175,7 @@ for (const [name, launch] of Object.entries(BROWSERS)) {
         inBrowser('comes back to where it was when the line is cut, for all tabs', async () => {
           const server = await serve({ retry: 50 });
           const proxy = await Proxy.start(server.port);
-          opened.push({ close: () => proxy.stop() });
+          closes({ close: () => proxy.stop() });
           const tabs = await tabsOf({ url: `http://127.0.0.1:${proxy.options.port}/stream` }, mode);
           const all = [await tabs.open({ keys: ['a'] }), await tabs.open({ keys: ['a'] })];
           await server.sse.publish('a', '0');
@@ -295,13 +266,13 @@ for (const [name, launch] of Object.entries(BROWSERS)) {
 
         // Only Chromium lets a worker be killed from outside.
         if (mode === 'SharedWorker' && name === 'Chromium') {
-          inBrowser('goes on in a tab when the shared worker dies', async () => {
+          inBrowser('goes on in a tab when the shared worker dies', async (browser) => {
             const server = await serve();
             const tabs = await tabsOf(server, mode);
             const all = [await tabs.open({ keys: ['a', 'b'] }), await tabs.open({ keys: ['a', 'c'] })];
             await server.sse.publish('a', '0');
             for (const tab of all) await tab.hears('0');
-            const devtools = await browser!.newBrowserCDPSession();
+            const devtools = await browser.newBrowserCDPSession();
             const { targetInfos } = await devtools.send('Target.getTargets');
             const worker = targetInfos.find(({ type, url }) => type === 'shared_worker' && url.startsWith(server.url))!;
             await devtools.send('Target.closeTarget', { targetId: worker.targetId });
