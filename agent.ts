@@ -1,18 +1,18 @@
 import type { Agent, IBoot } from 'egg';
-import { Arbiter } from './lib/bridge/arbiter';
-import type { ToArbiter, ToLeases } from './lib/bridge/host_lease';
+import { Arbiter } from './lib/bridge/schedule/arbiter';
+import type { ToArbiter, ToLeases } from './lib/bridge/schedule/worker_lease';
 import { MessengerBridge } from './lib/bridge/messenger';
 import { RedisBridge } from './lib/bridge/redis';
-import { RedisLease } from './lib/bridge/redis_lease';
-import { SharedArbiter } from './lib/bridge/shared_arbiter';
-import { Sequencer } from './lib/broker/sequencer';
-import { AGENT } from './lib/cause';
-import { openChannel, pidOf, type ToAgent, type ToWorkers } from './lib/channel';
-import { distribute, redisOf } from './lib/distribute';
-import { localAgents, sendLocally, type LocalAgent } from './lib/local';
-import { checkOptions, type SseOptions } from './lib/options';
-import type { RedisConfig, RedisSettings } from './lib/redis';
-import { saysWhere } from './lib/redis_options';
+import { RedisLease } from './lib/bridge/schedule/redis_lease';
+import { SharedArbiter } from './lib/bridge/schedule/shared_arbiter';
+import { Sequencer } from './lib/broker/messenger/sequencer';
+import { AGENT } from './lib/egg/cause';
+import { openChannel, pidOf, type ToAgent, type ToWorkers } from './lib/base/channel';
+import { distribute, redisOf } from './lib/broker/redis/distribute';
+import { localAgents, sendLocally, type LocalAgent } from './lib/egg/host';
+import { checkOptions, type SseOptions } from './lib/options/options';
+import type { RedisConfig, RedisSettings } from './lib/redis/client';
+import { saysWhere } from './lib/options/redis';
 import { Sse } from './lib/sse';
 
 /** What Egg's messenger sends with; its types leave it out. */

@@ -1,17 +1,17 @@
 import { ServerResponse, type IncomingMessage } from 'node:http';
 import type { Application, Context, IBoot } from 'egg';
-import { HostLease, type ToArbiter, type ToLeases } from './lib/bridge/host_lease';
-import { setLease } from './lib/bridge/schedule';
-import { MessengerBroker } from './lib/broker/messenger';
-import { mark, markOf, REQUEST, WORKER } from './lib/cause';
-import { openChannel, type ToAgent, type ToWorkers } from './lib/channel';
-import { renewContext } from './lib/context';
-import { distribute } from './lib/distribute';
-import { answerEarly, forgetHeaders } from './lib/early';
-import { localAgents, sendLocally } from './lib/local';
-import { checkOptions } from './lib/options';
-import type { Cause } from './lib/reach';
-import type { SseRequest } from './lib/request';
+import { HostLease, type ToArbiter, type ToLeases } from './lib/bridge/schedule/worker_lease';
+import { setLease } from './lib/bridge/schedule/schedule';
+import { MessengerBroker } from './lib/broker/messenger/messenger_broker';
+import { mark, markOf, REQUEST, WORKER } from './lib/egg/cause';
+import { openChannel, type ToAgent, type ToWorkers } from './lib/base/channel';
+import { renewContext } from './lib/egg/context';
+import { distribute } from './lib/broker/redis/distribute';
+import { answerEarly, forgetHeaders } from './lib/egg/early';
+import { localAgents, sendLocally } from './lib/egg/host';
+import { checkOptions } from './lib/options/options';
+import type { Cause } from './lib/message/reach';
+import type { SseRequest } from './lib/http/request';
 import { Sse } from './lib/sse';
 
 /** The plugin in an app worker: ready before the worker listens, gone before Egg kills it. */

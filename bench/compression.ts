@@ -4,7 +4,7 @@
  * `node --expose-gc --import tsx bench/compression.ts [clients] [messages]`
  */
 import { constants, createDeflateRaw, type DeflateRaw } from 'node:zlib';
-import { NOTHING_SHARED, SharedDeflate, type Inflater } from '../lib/deflate';
+import { NOTHING_SHARED, SharedDeflate, type Inflater } from '../lib/connection/deflate';
 
 const [clients = 500, messages = 200] = process.argv.slice(2).map(Number) as [number?, number?];
 

@@ -1,6 +1,6 @@
 // What history costs: `node --expose-gc --import tsx bench/history.ts`.
 // Memory of a log at its bound, and the time of a resume as the log grows. Ratios hold on any machine.
-import { Log } from '../lib/log';
+import { Log } from '../lib/log/reader';
 
 const EPOCH = 'aaaaaaaa';
 

@@ -1,4 +1,4 @@
-import type { SseOptions } from '../lib/options';
+import type { SseOptions } from '../lib/options/options';
 
 /** Every option of egg-sse with its default, its unit and its reason. An app overrides them in its own `config.sse`. */
 const sse: SseOptions = {

@@ -1,23 +1,23 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import config from '../config/config.default';
-import type { Authorize, Grant } from './authorizer';
+import type { Authorize, Grant } from './access/authorizer';
 import { Publisher } from './bridge/publisher';
-import type { Broker } from './broker';
+import type { Broker } from './order/broker';
 import { MemoryBroker } from './broker/memory';
-import { serveClient } from './client_script';
-import type { SseResponse } from './connection';
-import { Cors } from './cors';
-import { distribute } from './distribute';
-import { isObject } from './check';
-import { SseError } from './error';
-import type { SseLogger } from './logger';
-import type { OpenOptions } from './open_options';
-import { checkOptions, type SseConfig, type SseOptions } from './options';
-import { REQUEST } from './cause';
-import type { SseRequest } from './request';
+import { serveClient } from './http/client_script';
+import type { SseResponse } from './connection/connection';
+import { Cors } from './http/cors';
+import { distribute } from './broker/redis/distribute';
+import { isObject } from './options/check';
+import { SseError } from './base/error';
+import type { SseLogger } from './base/logger';
+import type { OpenOptions } from './options/open';
+import { checkOptions, type SseConfig, type SseOptions } from './options/options';
+import { REQUEST } from './egg/cause';
+import type { SseRequest } from './http/request';
 import { Sse } from './sse';
-import type { SseStream } from './stream';
+import type { SseStream } from './http/stream';
 
 /** Options of a hub: those of `config.sse` but `bridges`, which are Egg's, and what Egg would bring along. */
 export interface HubOptions extends Partial<Omit<SseConfig, 'bridges' | 'path'>> {

@@ -1,8 +1,8 @@
 // The ESM face: Egg 4 has a second set of declarations for ESM, which only a .d.mts can add to.
 import type { Context } from 'egg';
-import { sseSchedule as makeSchedule } from './bridge/schedule.js';
-import type { SseConfig } from './options.js';
-import type { RequestSse } from './request_sse.js';
+import { sseSchedule as makeSchedule } from './bridge/schedule/schedule.js';
+import type { SseConfig } from './options/options.js';
+import type { RequestSse } from './egg/ctx_sse.js';
 import type { Sse } from './sse.js';
 
 /**

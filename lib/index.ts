@@ -1,7 +1,7 @@
 import type { Context } from 'egg';
-import { sseSchedule as makeSchedule } from './bridge/schedule';
-import type { SseConfig } from './options';
-import type { RequestSse } from './request_sse';
+import { sseSchedule as makeSchedule } from './bridge/schedule/schedule';
+import type { SseConfig } from './options/options';
+import type { RequestSse } from './egg/ctx_sse';
 import type { Sse } from './sse';
 
 /**
@@ -11,32 +11,32 @@ import type { Sse } from './sse';
  * Throws `SseError` `ERR_SSE_CONFIG` for an option that is wrong, so that the app does not start.
  */
 export const sseSchedule = makeSchedule<Context>;
-export type { SseSchedule, SseScheduleOptions } from './bridge/schedule';
-export type { SseBridges, SsePublisher, SseRedisBridge, SseRoute, SseTarget } from './bridge_options';
-export type { SseCompression } from './compression';
-export type { SseCors } from './cors';
+export type { SseSchedule, SseScheduleOptions } from './bridge/schedule/schedule';
+export type { SseBridges, SsePublisher, SseRedisBridge, SseRoute, SseTarget } from './options/bridges';
+export type { SseCompression } from './connection/compression';
+export type { SseCors } from './http/cors';
 export { createHub, type HubOptions, type SseHub } from './create_hub';
-export { SseError } from './error';
-export { run } from './run';
-export { anonymous, authenticated, group, user } from './target';
-export type { Authorize, AuthorizeContext, Grant, Groups } from './authorizer';
-export type { SseEvent, SseMessage } from './event';
-export type { SseEvents } from './events';
-export type { SseStats } from './hub';
-export type { CloseReason, SseResponse } from './connection';
-export type { First, OpenOptions } from './open_options';
-export type { SseConfig, SseHistory, SseOptions, SseRuns } from './options';
-export type { SseProducer } from './production';
-export type { RunReceipt } from './runs';
-export type { Reach } from './reach';
-export type { SseRequest } from './request';
-export type { RequestSse } from './request_sse';
-export type { SseSource } from './source';
-export type { PipeOptions, SseStream } from './stream';
-export type { SseThrottle, SseThrottles } from './throttle';
+export { SseError } from './base/error';
+export { run } from './message/run';
+export { anonymous, authenticated, group, user } from './message/keys';
+export type { Authorize, AuthorizeContext, Grant, Groups } from './access/authorizer';
+export type { SseEvent, SseMessage } from './message/message';
+export type { SseEvents } from './hub/events';
+export type { SseStats } from './hub/hub';
+export type { CloseReason, SseResponse } from './connection/connection';
+export type { First, OpenOptions } from './options/open';
+export type { SseConfig, SseHistory, SseOptions, SseRuns } from './options/options';
+export type { SseProducer } from './runs/production';
+export type { RunReceipt } from './runs/runs';
+export type { Reach } from './message/reach';
+export type { SseRequest } from './http/request';
+export type { RequestSse } from './egg/ctx_sse';
+export type { SseSource } from './http/source';
+export type { PipeOptions, SseStream } from './http/stream';
+export type { SseThrottle, SseThrottles } from './log/throttle';
 export type { ConfirmedReceipt, PublishOptions, Receipt, Sse, Total } from './sse';
 
-declare module './authorizer' {
+declare module './access/authorizer' {
   interface AuthorizeContext extends Context {}
 }
 

@@ -1,22 +1,22 @@
 import { randomBytes } from 'node:crypto';
-import { Authorizer, type Authorize } from './authorizer';
-import type { Act, Broker, Draft } from './broker';
-import type { Connection } from './connection';
-import { toCursor, type Position } from './cursor';
-import { Endpoint } from './endpoint';
-import { SseError, show } from './error';
-import { encode, type SseMessage } from './event';
-import { Hub, type SseStats } from './hub';
-import type { SseEvents } from './events';
-import type { SseLogger } from './logger';
-import type { SseOptions } from './options';
-import type { SseProducer } from './production';
-import { Publication } from './publication';
-import { REACHES, reachOf, type Cause, type Reach } from './reach';
-import type { SseRequest } from './request';
-import { Runs, type Detach, type RunReceipt } from './runs';
-import { Takes } from './takes';
-import { ALL } from './target';
+import { Authorizer, type Authorize } from './access/authorizer';
+import type { Act, Broker, Draft } from './order/broker';
+import type { Connection } from './connection/connection';
+import { toCursor, type Position } from './order/cursor';
+import { Endpoint } from './http/endpoint';
+import { SseError, show } from './base/error';
+import { encode, type SseMessage } from './message/message';
+import { Hub, type SseStats } from './hub/hub';
+import type { SseEvents } from './hub/events';
+import type { SseLogger } from './base/logger';
+import type { SseOptions } from './options/options';
+import type { SseProducer } from './runs/production';
+import { Publication } from './base/promises';
+import { REACHES, reachOf, type Cause, type Reach } from './message/reach';
+import type { SseRequest } from './http/request';
+import { Runs, type Detach, type RunReceipt } from './runs/runs';
+import { Takes } from './log/taken_mail';
+import { ALL } from './message/keys';
 
 /** How a message is published. */
 export interface PublishOptions {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createHub } from '../lib/create_hub';
-import type { SseError } from '../lib/error';
-import { user } from '../lib/target';
+import type { SseError } from '../lib/base/error';
+import { user } from '../lib/message/keys';
 import { eventually } from './support/eventually';
 import { hubServers, type Handler } from './support/hub';
 import { RedisServer } from './support/redis_server';

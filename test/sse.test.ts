@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { EventSource } from 'eventsource';
-import { SseError } from '../lib/error';
-import type { SseMessage } from '../lib/event';
+import { SseError } from '../lib/base/error';
+import type { SseMessage } from '../lib/message/message';
 import { MemoryBroker } from '../lib/broker/memory';
 import { eventually } from './support/eventually';
 import { plainServers } from './support/plain';

@@ -1,5 +1,5 @@
 import type { Context } from 'egg';
-import { RequestSse } from '../../lib/request_sse';
+import { RequestSse } from '../../lib/egg/ctx_sse';
 
 export default {
   get sse(): RequestSse {

@@ -1,6 +1,6 @@
 import type { Application, Context } from 'egg';
-import { takeAnswer } from '../../lib/answer';
-import { handOver } from '../../lib/context';
+import { takeAnswer } from '../../lib/egg/answer';
+import { handOver } from '../../lib/egg/context';
 
 /** The stream endpoint: the last of the app's own middlewares, so that sessions and logins are there. */
 export default (options: { path: string }, app: Application) =>

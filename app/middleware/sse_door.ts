@@ -1,10 +1,10 @@
 import type { Application, Context } from 'egg';
-import { takeAnswer } from '../../lib/answer';
+import { takeAnswer } from '../../lib/egg/answer';
 import { Publisher } from '../../lib/bridge/publisher';
-import { mark, REQUEST } from '../../lib/cause';
-import { Cors } from '../../lib/cors';
-import { clientPathOf, serveClient } from '../../lib/client_script';
-import { checkOptions } from '../../lib/options';
+import { mark, REQUEST } from '../../lib/egg/cause';
+import { Cors } from '../../lib/http/cors';
+import { clientPathOf, serveClient } from '../../lib/http/client_script';
+import { checkOptions } from '../../lib/options/options';
 
 /**
  * The first of all middlewares: marks what a request starts as caused by it, publishes what other services post, serves

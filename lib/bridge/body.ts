@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import { constants, Http2ServerRequest } from 'node:http2';
-import type { SseResponse } from '../connection';
-import { SseError } from '../error';
-import type { SseRequest } from '../request';
+import type { SseResponse } from '../connection/connection';
+import { SseError } from '../base/error';
+import type { SseRequest } from '../http/request';
 
 /** What a request's body may cost. */
 export interface BodyBounds {

@@ -1,8 +1,8 @@
-import type { SseRoute } from '../bridge_options';
-import { SseError } from '../error';
-import type { SseEvent } from '../event';
-import type { SseLogger } from '../logger';
-import { publishTo, type Publishing } from './target';
+import type { SseRoute } from '../options/bridges';
+import { SseError } from '../base/error';
+import type { SseEvent } from '../message/message';
+import type { SseLogger } from '../base/logger';
+import { publishTo, type Publishing } from './publishing';
 
 // Each failure is said once; a sender that varies them must not fill the memory.
 const MAX_SAID = 1_000;

@@ -1,8 +1,8 @@
 import type { EventEmitter } from 'node:events';
-import type { SseBridges } from '../bridge_options';
-import type { SseLogger } from '../logger';
+import type { SseBridges } from '../options/bridges';
+import type { SseLogger } from '../base/logger';
 import { Carrier } from './carrier';
-import { toMessage, type Publishing } from './target';
+import { toMessage, type Publishing } from './publishing';
 
 /**
  * Publishes the data of messenger actions, in the agent: once per host, however many workers there are.

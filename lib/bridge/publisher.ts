@@ -1,14 +1,14 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { isOn, type SsePublisher, type SseTarget } from '../bridge_options';
-import type { SseResponse } from '../connection';
-import { isOver } from '../endpoint';
-import { SseError, show } from '../error';
-import { covers } from '../pattern';
-import type { SseRequest } from '../request';
-import { ALL } from '../target';
+import { isOn, type SsePublisher, type SseTarget } from '../options/bridges';
+import type { SseResponse } from '../connection/connection';
+import { isOver } from '../http/endpoint';
+import { SseError, show } from '../base/error';
+import { covers } from '../message/pattern';
+import type { SseRequest } from '../http/request';
+import { ALL } from '../message/keys';
 import { endWith, readBody } from './body';
 import { submissionReader } from './submission';
-import { publishTo, type Publishing } from './target';
+import { publishTo, type Publishing } from './publishing';
 
 // When there was no order; a new agent is there after a second or two.
 const RETRY_AFTER_S = 2;

@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { SseRedisBridge, SseRoute } from '../bridge_options';
-import type { SseLogger } from '../logger';
-import { connectRedis, whenAborted, whenEnded, answered, type RedisClient, type RedisSettings } from '../redis';
-import { supervise, type Supervision } from '../supervise';
+import type { SseRedisBridge, SseRoute } from '../options/bridges';
+import type { SseLogger } from '../base/logger';
+import { connectRedis, whenAborted, whenEnded, answered, type RedisClient, type RedisSettings } from '../redis/client';
+import { supervise, type Supervision } from '../redis/supervise';
 import { Carrier } from './carrier';
-import { readMessage, type Publishing } from './target';
+import { readMessage, type Publishing } from './publishing';
 
 /** How long things may take, in ms. */
 export interface RedisBridgeTimes {

@@ -1,7 +1,7 @@
-import type { SseTarget } from '../bridge_options';
-import { SseError, show } from '../error';
-import type { SseEvent } from '../event';
-import type { SseRequest } from '../request';
+import type { SseTarget } from '../options/bridges';
+import { SseError, show } from '../base/error';
+import type { SseEvent } from '../message/message';
+import type { SseRequest } from '../http/request';
 
 /** What a request asks to publish, and to whom. */
 export interface Submission {

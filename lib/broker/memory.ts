@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Broker, Draft, Poll, Question, Replica } from '../broker';
-import { newEpoch, type Position } from '../cursor';
-import { SseError } from '../error';
-import { NO_LOSSES } from '../losses';
+import type { Broker, Draft, Poll, Question, Replica } from '../order/broker';
+import { newEpoch, type Position } from '../order/cursor';
+import { SseError } from '../base/error';
+import { NO_LOSSES } from '../order/losses';
 
 /** Orders messages within this process: all that one without workers needs. */
 export class MemoryBroker implements Broker {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { describe, it } from 'node:test';
 import { MessengerBridge } from '../../lib/bridge/messenger';
-import type { SseBridges } from '../../lib/bridge_options';
+import type { SseBridges } from '../../lib/options/bridges';
 import { eventually } from '../support/eventually';
 import { plainServers } from '../support/plain';
 import { Stream } from '../support/stream';

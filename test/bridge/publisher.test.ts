@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { createServer } from 'node:http';
 import { Publisher } from '../../lib/bridge/publisher';
-import { SseError } from '../../lib/error';
+import { SseError } from '../../lib/base/error';
 import { eventually } from '../support/eventually';
 import { optionsWith, plainServers, type PlainServer } from '../support/plain';
 import { raw } from '../support/raw';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { RedisBridge, type RedisBridgeTimes } from '../../lib/bridge/redis';
-import type { SseRedisBridge } from '../../lib/bridge_options';
-import { readRedisConfig, type RedisConfig } from '../../lib/redis';
+import type { SseRedisBridge } from '../../lib/options/bridges';
+import { readRedisConfig, type RedisConfig } from '../../lib/redis/client';
 import { eventually } from '../support/eventually';
 import { freePort } from '../support/free_port';
 import { plainServers } from '../support/plain';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe } from 'node:test';
-import { serveClient } from '../../lib/client_script';
+import { serveClient } from '../../lib/http/client_script';
 import { browserScene } from '../support/browser_scene';
 import { launchChromium } from '../support/chromium';
 import { Cluster } from '../support/cluster';

@@ -1,4 +1,4 @@
-import { parseCursor } from '../../lib/cursor';
+import { parseCursor } from '../../lib/order/cursor';
 
 /** What became of a message: acknowledged, refused with an error, or unknown, since its publisher died. */
 type Fate = 'acknowledged' | 'refused' | 'unknown';

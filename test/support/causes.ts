@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Reach } from '../../lib/reach';
+import type { Reach } from '../../lib/message/reach';
 import type { Cluster } from './cluster';
 import { eventually } from './eventually';
 import { Stream } from './stream';

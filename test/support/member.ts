@@ -1,7 +1,7 @@
-import type { Broker, Draft } from '../../lib/broker';
-import { toCursor, type Position } from '../../lib/cursor';
-import { Hub } from '../../lib/hub';
-import type { SseOptions } from '../../lib/options';
+import type { Broker, Draft } from '../../lib/order/broker';
+import { toCursor, type Position } from '../../lib/order/cursor';
+import { Hub } from '../../lib/hub/hub';
+import type { SseOptions } from '../../lib/options/options';
 import { optionsWith } from './plain';
 
 /** A process of a broker's range: its replica, and the bodies that it was delivered, in order. */

@@ -5,12 +5,12 @@ import { after } from 'node:test';
 import { inspect } from 'node:util';
 import config from '../../config/config.default';
 import { Publisher } from '../../lib/bridge/publisher';
-import type { Broker } from '../../lib/broker';
+import type { Broker } from '../../lib/order/broker';
 import { MemoryBroker } from '../../lib/broker/memory';
-import { REQUEST } from '../../lib/cause';
-import { clientPathOf, serveClient } from '../../lib/client_script';
-import { Cors } from '../../lib/cors';
-import { checkOptions, type SseOptions } from '../../lib/options';
+import { REQUEST } from '../../lib/egg/cause';
+import { clientPathOf, serveClient } from '../../lib/http/client_script';
+import { Cors } from '../../lib/http/cors';
+import { checkOptions, type SseOptions } from '../../lib/options/options';
 import { Sse } from '../../lib/sse';
 
 /** The core on plain `node:http`: no Egg, a free port, and the memory broker unless another is given. */

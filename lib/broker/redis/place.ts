@@ -1,4 +1,4 @@
-import { EPOCH_LENGTH, parseCursor, type Position } from '../../cursor';
+import { EPOCH_LENGTH, parseCursor, type Position } from '../../order/cursor';
 
 /** A place in the order that Redis gives: an epoch, by when it began in ms since 1970, and where in it. */
 export interface Place {

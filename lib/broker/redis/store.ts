@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { Draft } from '../../broker';
-import type { Reach } from '../../reach';
-import type { Numbered } from '../../outbox';
-import { answered, type RedisClient } from '../../redis';
+import type { Draft } from '../../order/broker';
+import type { Reach } from '../../message/reach';
+import type { Numbered } from '../outbox';
+import { answered, type RedisClient } from '../../redis/client';
 import type { Place } from './place';
 import { APPEND, ASK, ATTACH, BEAT } from './scripts';
 

@@ -1,0 +1,203 @@
+import { SseError, show } from '../base/error';
+import type { SseLogger } from '../base/logger';
+import { anonymous, authenticated, group, user } from '../message/keys';
+import { within } from '../base/within';
+
+/** What an authorizer is given: Egg's `ctx`, or Node's request where there is no Egg. */
+// oxlint-disable-next-line typescript/no-empty-object-type -- lib/index.ts says that it is Egg's
+export interface AuthorizeContext {}
+
+/** What an authorizer says of a client: who it is, and what it may hear. */
+export interface Grant {
+  /** The keys the connection holds. Left out: those it asked for. */
+  readonly keys?: readonly string[] | undefined;
+  /** Who it is: it holds the key `user(id)`, and that of all who are logged in. Left out or null: nobody known. */
+  readonly user?: string | number | null | undefined;
+  /** The groups it is in: it holds their keys, and those of the groups around them. */
+  readonly groups?: readonly string[] | undefined;
+  /** When the grant ends, and the stream with it: a Date, or ms since 1970. */
+  readonly expiresAt?: Date | number | undefined;
+  /** The app's own: it comes with the events `open` and `close`. */
+  readonly data?: unknown;
+}
+
+/** Says who a client is and what it may hear; throws to refuse it, with the error's `status`. */
+export type Authorize = (ctx: AuthorizeContext, asked: { readonly keys: readonly string[] }) => Grant | Promise<Grant>;
+
+/** The groups directly around a group. */
+export type Groups = (name: string) => readonly string[] | Promise<readonly string[]>;
+
+/** What a connection was granted, checked and worked out. */
+export interface Admission {
+  /** The keys it asked for or was given, without the plugin's own. */
+  readonly keys: readonly string[];
+  /** The keys that say who it is. */
+  readonly ownKeys: readonly string[];
+  readonly user: string | undefined;
+  readonly groups: readonly string[];
+  /** ms since 1970. */
+  readonly expiresAt: number;
+  readonly data: unknown;
+}
+
+// A resolver that never comes to an end must not hold a request for long.
+const MAX_GROUPS = 1_000;
+
+const OWN_CODES = new Set(['ERR_SSE_REFUSED', 'ERR_SSE_AUTHORIZE']);
+
+/** Decides who may open a stream, and what it holds then. */
+export class Authorizer {
+  readonly #groups: Groups;
+  readonly #timeout: number;
+  readonly #logger: Pick<SseLogger, 'error'>;
+  #authorize: Authorize | undefined;
+
+  constructor(options: { groups: Groups; authorizeTimeout: number }, logger: Pick<SseLogger, 'error'>) {
+    this.#groups = options.groups;
+    this.#timeout = options.authorizeTimeout;
+    this.#logger = logger;
+  }
+
+  /** Whether the app has one. */
+  get isSet(): boolean {
+    return this.#authorize !== undefined;
+  }
+
+  /** Takes the app's authorizer. There is one: a second would have to be asked, too. */
+  use(authorize: Authorize): void {
+    if (typeof authorize !== 'function') {
+      throw new SseError('ERR_SSE_AUTHORIZE', `authorize was given ${show(authorize)}; it must be a function of ctx`);
+    }
+    if (this.#authorize !== undefined) {
+      throw new SseError('ERR_SSE_AUTHORIZE', 'authorize was called before; let one function decide for all');
+    }
+    this.#authorize = authorize;
+  }
+
+  /** What everybody gets who asks for some keys; undefined when the authorizer is to be asked. */
+  freely(keys: readonly string[]): Admission | undefined {
+    return this.#authorize === undefined ? ANYBODY(keys) : undefined;
+  }
+
+  /**
+   * Asks the authorizer, in bounded time. Without one everybody gets what they ask for.
+   *
+   * Throws `SseError`: `ERR_SSE_REFUSED` with the status that the authorizer threw, or `ERR_SSE_AUTHORIZE` with 500 when
+   * it failed by itself and 503 when it took too long; what went wrong inside is logged, and not told.
+   */
+  async admit(ctx: () => Promise<object>, asked: { readonly keys: readonly string[] }): Promise<Admission> {
+    const freely = this.freely(asked.keys);
+    if (freely !== undefined) return freely;
+    try {
+      return await within(this.#timeout, this.#ask(this.#authorize!, ctx, asked), () => {
+        throw this.#late();
+      });
+    } catch (error) {
+      throw this.#toRefusal(error);
+    }
+  }
+
+  async #ask(
+    authorize: Authorize,
+    ctx: () => Promise<object>,
+    asked: { readonly keys: readonly string[] },
+  ): Promise<Admission> {
+    const grant: unknown = await authorize((await ctx()) as AuthorizeContext, { keys: [...asked.keys] });
+    const { keys = asked.keys, user: id, groups = [], expiresAt, data } = checkGrant(grant);
+    const endsAt = expiresAt === undefined ? Number.POSITIVE_INFINITY : Number(expiresAt);
+    if (endsAt <= Date.now()) {
+      throw new SseError('ERR_SSE_REFUSED', 'what this client was granted has expired', { status: 401 });
+    }
+    const isKnown = id !== undefined && id !== null;
+    const around = await this.#around(groups);
+    return {
+      keys: [...new Set(keys)],
+      ownKeys: isKnown ? [authenticated(), user(id), ...around.map(group)] : [anonymous(), ...around.map(group)],
+      user: isKnown ? String(id) : undefined,
+      groups,
+      expiresAt: endsAt,
+      data,
+    };
+  }
+
+  /** Groups and all groups around them, each once: so a cycle ends. */
+  async #around(groups: readonly string[]): Promise<string[]> {
+    const found = new Set(groups);
+    for (const name of found) {
+      for (const parent of await this.#groups(name)) found.add(parent);
+      if (found.size > MAX_GROUPS) {
+        throw new Error(
+          `more than ${MAX_GROUPS} groups around ${groups.map(show).join(', ')}: config.sse.groups does not end`,
+        );
+      }
+    }
+    return [...found];
+  }
+
+  #late(): SseError {
+    this.#logger.error(new Error(`the authorizer took more than ${this.#timeout} ms (config.sse.authorizeTimeout)`));
+    return new SseError('ERR_SSE_AUTHORIZE', 'it could not be found out in time what this client may hear; try again', {
+      status: 503,
+    });
+  }
+
+  #toRefusal(error: unknown): SseError {
+    if (error instanceof SseError && OWN_CODES.has(error.code)) return error;
+    // What Koa's ctx.throw makes, and http-errors.
+    const { status, expose, message, headers } = (error ?? {}) as Partial<Record<string, unknown>>;
+    if (
+      error instanceof SseError ||
+      typeof status !== 'number' ||
+      !Number.isInteger(status) ||
+      status < 400 ||
+      status > 599
+    ) {
+      this.#logger.error(new Error('the authorizer failed', { cause: error }));
+      return new SseError('ERR_SSE_AUTHORIZE', 'it could not be found out what this client may hear', { status: 500 });
+    }
+    const isForClients = expose === undefined ? status < 500 : expose === true;
+    const text = isForClients && typeof message === 'string' && message !== '' ? message : 'this stream is refused';
+    return new SseError('ERR_SSE_REFUSED', text, { status, headers: readHeaders(headers) });
+  }
+}
+
+/** What everybody has where nobody is asked. */
+function ANYBODY(keys: readonly string[]): Admission {
+  return {
+    keys,
+    ownKeys: [anonymous()],
+    user: undefined,
+    groups: [],
+    expiresAt: Number.POSITIVE_INFINITY,
+    data: undefined,
+  };
+}
+
+function checkGrant(grant: unknown): Grant {
+  if (typeof grant !== 'object' || grant === null || Array.isArray(grant)) {
+    throw new Error(
+      `the authorizer returned ${show(grant)}; it must return a grant, { keys, user, groups, … }, or throw`,
+    );
+  }
+  const { keys, user: id, groups, expiresAt } = grant as Grant;
+  if (keys !== undefined && !isNames(keys)) throw wrong('keys', keys, 'an array of non-empty strings');
+  if (id !== undefined && id !== null) user(id);
+  if (groups !== undefined && !isNames(groups)) throw wrong('groups', groups, 'an array of non-empty strings');
+  if (expiresAt !== undefined && !Number.isFinite(Number(expiresAt))) {
+    throw wrong('expiresAt', expiresAt, 'a Date, or ms since 1970');
+  }
+  return grant;
+}
+
+function wrong(name: string, value: unknown, expected: string): Error {
+  return new Error(`the authorizer returned a grant whose ${name} is ${show(value)}; it must be ${expected}`);
+}
+
+function isNames(value: unknown): boolean {
+  return Array.isArray(value) && value.every((name) => typeof name === 'string' && name !== '');
+}
+
+function readHeaders(headers: unknown): Readonly<Record<string, string>> {
+  if (typeof headers !== 'object' || headers === null) return {};
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]));
+}

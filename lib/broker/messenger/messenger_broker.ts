@@ -1,0 +1,261 @@
+import { randomBytes } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Broker, Draft, Message, Poll, Question, Replica } from '../../order/broker';
+import {
+  toParts,
+  type Channel,
+  type HistoryPart,
+  type NumberedDraft,
+  type ToAgent,
+  type ToWorkers,
+} from '../../base/channel';
+import type { Position } from '../../order/cursor';
+import { SseError } from '../../base/error';
+import { Outbox } from '../outbox';
+
+/** How long things may take, in ms. */
+export interface MessengerTimes {
+  /** A publish that nobody orders fails after this. */
+  readonly publish: number;
+  /** Whoever asks all workers, or wants to catch up, waits this long. */
+  readonly answer: number;
+  /** A worker that stops waits this long for what is in flight. */
+  readonly stop: number;
+}
+
+// An agent that died is back after a second or two, on a busy machine after several.
+const TIMES: MessengerTimes = { publish: 15_000, answer: 2_000, stop: 1_000 };
+
+const TICK_MS = 250;
+// What waits for the batch before it goes when it has waited for so long, or is so many: that one may be lost.
+const BATCH_MS = 1_000;
+const BATCH_COUNT = 256;
+const JOIN_AGAIN_MS = 1_000;
+
+/**
+ * A worker's end of the order that the agent gives.
+ *
+ * A publish resolves when this worker hears its own message back in the order: every worker that lives has it then, so
+ * it outlives the agent. What was not heard when an agent dies is sent again to the next, which orders it once.
+ */
+export class MessengerBroker implements Broker {
+  readonly #channel: Channel<ToAgent, ToWorkers>;
+  readonly #times: MessengerTimes;
+  /** No other process has this name, not even a later one with the same pid. */
+  readonly #worker: string;
+  #replica: Replica | undefined;
+  #session: string | undefined;
+  #live = false;
+  #stopped = false;
+  #attempt = 0;
+  #joinedAt = 0;
+  #heard = 0;
+  readonly #outbox: Outbox<Draft>;
+  #batch: NumberedDraft[] = [];
+  #flushing = false;
+  /** The number of the last draft of the batch that is on its way, and since when it is. */
+  #underWay: { readonly last: number; readonly since: number } | undefined;
+  #request = 0;
+  readonly #requests = new Map<number, (answer: Poll | undefined) => void>();
+  #ticker: NodeJS.Timeout | undefined;
+  #started: { resolve(): void; reject(error: SseError): void } | undefined;
+
+  constructor(channel: Channel<ToAgent, ToWorkers>, options: { pid?: number; times?: Partial<MessengerTimes> } = {}) {
+    this.#channel = channel;
+    this.#times = { ...TIMES, ...options.times };
+    this.#outbox = new Outbox(this.#times.publish, 'the agent did not order the message');
+    this.#worker = `${options.pid ?? process.pid}-${randomBytes(4).toString('hex')}`;
+  }
+
+  start(replica: Replica): Promise<void> {
+    this.#replica = replica;
+    this.#on('backlog', ({ session, attempt, part }) => {
+      if (attempt === this.#attempt && !this.#live) this.#take(part, session);
+    });
+    this.#on('order', (batch) => this.#deliver(batch));
+    this.#on('who', ({ session }) => this.#present(session));
+    this.#on('ready', (agent) => this.#meet(agent));
+    this.#on('fetch', ({ session }) => void this.#handOver(session));
+    this.#on('question', ({ poll, question }) => void this.#answer(poll, question));
+    this.#on('caughtUp', ({ request }) => this.#requests.get(request)?.({ answers: [], complete: true }));
+    this.#on('poll', ({ request, poll }) => this.#requests.get(request)?.(poll));
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    this.#ticker.unref();
+    return new Promise((resolve, reject) => {
+      // However long it takes: Egg does not start a worker again that failed to start, but says what it waits for.
+      this.#started = { resolve, reject };
+      this.#join();
+    });
+  }
+
+  publish(draft: Draft): Promise<Position> {
+    try {
+      const { number, promise } = this.#outbox.add(draft);
+      if (this.#live) this.#post({ number, draft });
+      return promise;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async catchUp(): Promise<boolean> {
+    const answer = await this.#ask((request) => this.#channel.send('catchUp', { worker: this.#worker, request }));
+    return answer !== undefined;
+  }
+
+  async ask(question: Question): Promise<Poll> {
+    const poll = await this.#ask((request) => this.#channel.send('ask', { worker: this.#worker, request, question }));
+    if (poll !== undefined) return poll;
+    return { answers: this.#replica === undefined ? [] : [await this.#replica.answer(question)], complete: false };
+  }
+
+  /** Waits a moment for what is in flight, so that an orderly shutdown fails nobody. */
+  async stop(): Promise<void> {
+    if (this.#live) await this.#outbox.drain(this.#times.stop);
+    clearInterval(this.#ticker);
+    this.#channel.close();
+    this.#stopped = true;
+    this.#live = false;
+    this.#outbox.close();
+    for (const answer of this.#requests.values()) answer(undefined);
+    this.#started?.reject(new SseError('ERR_SSE_STOPPED', 'this worker is going', { status: 503 }));
+    this.#started = undefined;
+  }
+
+  async #answer(poll: number, question: Question): Promise<void> {
+    const answer = await this.#replica!.answer(question);
+    if (!this.#stopped) this.#channel.send('answer', { worker: this.#worker, poll, answer });
+  }
+
+  #on<A extends keyof ToWorkers>(action: A, listener: (data: ToWorkers[A]) => void): void {
+    this.#channel.on(action, listener, this.#worker);
+  }
+
+  #join(): void {
+    this.#live = false;
+    this.#replica!.follow(false);
+    this.#joinedAt = performance.now();
+    const { epoch, seq = 0 } = this.#replica!.position ?? {};
+    this.#channel.send('join', { worker: this.#worker, attempt: ++this.#attempt, epoch, seq });
+  }
+
+  /** Takes a part of what was missed; with the last one the worker is live. */
+  #take({ epoch, seq, losses, messages, mail, last }: HistoryPart, session: string): void {
+    const replica = this.#replica!;
+    if (losses !== undefined) replica.join(epoch, losses);
+    for (const message of messages) this.#hear(message, { epoch, seq: message.seq });
+    // As long as parts come, there is no need to ask again.
+    this.#joinedAt = performance.now();
+    if (!last) return;
+    if (mail !== undefined) replica.sort(mail);
+    replica.arrive({ epoch, seq });
+    replica.follow(true);
+    this.#live = true;
+    this.#session = session;
+    this.#postAgain();
+    this.#started?.resolve();
+    this.#started = undefined;
+  }
+
+  #deliver({ epoch, seq, messages }: ToWorkers['order']): void {
+    if (!this.#live) return;
+    const position = this.#replica!.position!;
+    if (epoch !== position.epoch || seq !== position.seq + 1) {
+      this.#join();
+      return;
+    }
+    for (let i = 0; i < messages.length; i++) this.#hear(messages[i]!, { epoch, seq: seq + i });
+  }
+
+  #hear(message: Message, position: Position): void {
+    this.#replica!.deliver(message, position);
+    const { nonce } = message;
+    if (nonce?.startsWith(this.#worker) !== true || nonce[this.#worker.length] !== '.') return;
+    const number = Number(nonce.slice(this.#worker.length + 1));
+    this.#heard = Math.max(this.#heard, number);
+    this.#outbox.settle(number, position);
+    if (this.#underWay === undefined || number < this.#underWay.last) return;
+    this.#underWay = undefined;
+    if (this.#batch.length > 0) this.#flushSoon();
+  }
+
+  /** Tells a new agent where this worker is. */
+  #present(session: string): void {
+    if (!this.#live) {
+      this.#join();
+      return;
+    }
+    const { epoch, seq } = this.#replica!.position!;
+    this.#channel.send('state', { worker: this.#worker, session, epoch, seq, heard: this.#heard });
+  }
+
+  /** Goes on with a new agent: from the same place if it can, and with what the last one did not order. */
+  #meet({ session, epoch, seq }: ToWorkers['ready']): void {
+    const position = this.#replica!.position;
+    if (!this.#live || position?.epoch !== epoch || position.seq !== seq) {
+      this.#join();
+      return;
+    }
+    this.#session = session;
+    this.#postAgain();
+  }
+
+  /** Gives a new agent the history, a part per turn: its own clients must not wait for it. */
+  async #handOver(session: string): Promise<void> {
+    if (!this.#live) return;
+    for (const part of toParts(this.#replica!.history(0))) {
+      if (this.#stopped) return;
+      this.#channel.send('history', { worker: this.#worker, session, part });
+      await nextTurn();
+    }
+  }
+
+  #post(draft: NumberedDraft): void {
+    this.#batch.push(draft);
+    // What is published while a batch is on its way crosses the channel together: so the channel sets the pace, and what
+    // it costs is shared by the more the busier it is.
+    if (this.#underWay === undefined || this.#batch.length >= BATCH_COUNT) this.#flushSoon();
+  }
+
+  /** Sends what this turn publishes. */
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(() => this.#flush());
+  }
+
+  #postAgain(): void {
+    this.#batch = [];
+    this.#underWay = undefined;
+    for (const each of this.#outbox.after()) this.#post(each);
+  }
+
+  #flush(): void {
+    this.#flushing = false;
+    if (!this.#live || this.#batch.length === 0) return;
+    const drafts = this.#batch;
+    this.#batch = [];
+    this.#underWay = { last: drafts.at(-1)!.number, since: performance.now() };
+    this.#channel.send('drafts', { worker: this.#worker, session: this.#session!, drafts });
+  }
+
+  #tick(): void {
+    if (!this.#live && performance.now() - this.#joinedAt > JOIN_AGAIN_MS) this.#join();
+    if (this.#underWay !== undefined && performance.now() - this.#underWay.since > BATCH_MS) this.#flushSoon();
+    this.#outbox.expire();
+  }
+
+  #ask(send: (request: number) => void): Promise<Poll | undefined> {
+    const request = ++this.#request;
+    return new Promise((resolve) => {
+      const answer = (poll: Poll | undefined): void => {
+        clearTimeout(timer);
+        this.#requests.delete(request);
+        resolve(poll);
+      };
+      const timer = setTimeout(() => answer(undefined), this.#times.answer);
+      this.#requests.set(request, answer);
+      send(request);
+    });
+  }
+}

@@ -1,0 +1,55 @@
+import type { Compression } from './compression';
+import type { SharedDeflate } from './deflate';
+import type { ThrottledKeys, ThrottleRules } from '../log/throttle';
+
+/** The keys of streams that hold the same, as one array: so they share what they read. */
+export interface KeySet {
+  /** The same for the same keys, in whichever order. */
+  readonly signature: string;
+  readonly keys: readonly string[];
+  readonly throttled: ThrottledKeys | undefined;
+  /** What those of its holders share that are sent gzip; undefined when there were none yet. */
+  deflate: SharedDeflate | undefined;
+  holders: number;
+}
+
+/** Every set of keys that some stream holds, each once. */
+export class KeySets {
+  readonly #sets = new Map<string, KeySet>();
+  readonly #throttles: ThrottleRules;
+  readonly #compression: Compression | undefined;
+
+  constructor(throttles: ThrottleRules, compression: Compression | undefined) {
+    this.#throttles = throttles;
+    this.#compression = compression;
+  }
+
+  /** The set of some keys, until `release`. Streams that are told the keys of each message share with those only. */
+  hold(keys: readonly string[], showsKeys: boolean): KeySet {
+    const signature = signatureOf(keys, showsKeys);
+    let set = this.#sets.get(signature);
+    if (set === undefined) {
+      set = { signature, keys, throttled: this.#throttles.of(keys), deflate: undefined, holders: 0 };
+      this.#sets.set(signature, set);
+    }
+    set.holders++;
+    return set;
+  }
+
+  release(set: KeySet): void {
+    if (--set.holders > 0) return;
+    this.#sets.delete(set.signature);
+    if (set.deflate !== undefined) this.#compression!.release();
+  }
+
+  /** What the holders of a set share that are sent gzip. */
+  deflateOf(set: KeySet): SharedDeflate {
+    set.deflate ??= this.#compression!.share(set.keys);
+    return set.deflate;
+  }
+}
+
+function signatureOf(keys: readonly string[], showsKeys: boolean): string {
+  if (showsKeys) return JSON.stringify({ keys: [...keys].sort() });
+  return keys.length === 1 ? keys[0]! : JSON.stringify([...keys].sort());
+}

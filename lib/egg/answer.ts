@@ -1,0 +1,41 @@
+import type { SseStream } from '../http/stream';
+
+/** What of Koa's context decides who answers. */
+export interface KoaContext {
+  respond?: boolean;
+  readonly res: { readonly socket: { readonly destroyed: boolean } | null };
+  readonly app: { emit(event: 'error', error: Error, ctx: object): unknown };
+  onerror(error: NodeJS.ErrnoException | null): void;
+}
+
+const HANG_UPS = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT']);
+
+/** Takes a request's answer out of Koa's hands. A client that hangs up is then no error of the app, and in no log. */
+export function takeAnswer(ctx: Pick<KoaContext, 'respond' | 'onerror'>): void {
+  ctx.respond = false;
+  const { onerror } = ctx;
+  // oxlint-disable-next-line unicorn/prefer-add-event-listener -- this is Koa's handler, not an event's
+  ctx.onerror = (error) => {
+    if (!HANG_UPS.has(error?.code ?? '')) onerror.call(ctx, error);
+  };
+}
+
+/**
+ * Gives a request's answer to its stream: what its handler throws ends the stream with `sse:error`, and is logged as Koa
+ * does, who writes nothing. That the stream is over is no error.
+ */
+export function giveAnswer(ctx: KoaContext, stream: SseStream): void {
+  ctx.respond = false;
+  // oxlint-disable-next-line unicorn/prefer-add-event-listener -- this is Koa's handler, not an event's
+  ctx.onerror = (error) => {
+    // Koa also says here how the response ended.
+    if (error === null || error === undefined || stream.isOverBy(error)) return;
+    if (HANG_UPS.has(error.code ?? '') && ctx.res.socket?.destroyed !== false) return;
+    stream.fail(error);
+    ctx.app.emit(
+      'error',
+      error instanceof Error ? error : new Error('what was thrown is no error', { cause: error }),
+      ctx,
+    );
+  };
+}

@@ -1,0 +1,135 @@
+import type { IncomingMessage } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
+import { weightsOf } from './accept';
+import { SseError, show } from '../base/error';
+import type { SseOptions } from '../options/options';
+
+/** The request of a stream: Node's own, of HTTP/1 or of HTTP/2's compatibility API. */
+export type SseRequest = IncomingMessage | Http2ServerRequest;
+
+/** What a client asks for. */
+export interface Asked {
+  /** Each once, in the order asked. */
+  readonly keys: readonly string[];
+  /** Where it was: `Last-Event-ID`, or the query `lastEventId` of a client that cannot set the header. */
+  readonly lastEventId: string | undefined;
+  /** Whether each message is to say for which of these keys it is: for a client that shares one stream among readers. */
+  readonly showsKeys: boolean;
+  /** Keys that its client did not hold where it was: what is published from now on is theirs. */
+  readonly newKeys: readonly string[];
+}
+
+/** The keys that the plugin makes itself begin so; they never come from a URL. */
+export const RESERVED_KEY_PREFIX = '@';
+
+/**
+ * Reads what a request for a stream asks for.
+ *
+ * Throws `SseError` with the status that answers it: `ERR_SSE_METHOD` (405), `ERR_SSE_ACCEPT` (406),
+ * `ERR_SSE_KEY` and `ERR_SSE_KEYS` (400).
+ */
+export function readRequest(request: SseRequest, options: Pick<SseOptions, 'maxKeys' | 'maxKeyLength'>): Asked {
+  checkMethod(request.method);
+  const { accept } = request.headers;
+  if (!acceptsEventStream(accept)) {
+    throw new SseError('ERR_SSE_ACCEPT', `Accept is ${show(accept)}; this is a stream of text/event-stream`, {
+      status: 406,
+    });
+  }
+  const query = queryOf(request.url ?? '');
+  return {
+    keys: readKeys(query.getAll('connectKey'), options, 'connectKey'),
+    lastEventId: readLastEventId(request, query),
+    showsKeys: query.get('withKeys') === '1',
+    newKeys: query.getAll('newKey').slice(0, options.maxKeys),
+  };
+}
+
+/**
+ * Reads what a controller asks for with a request of its own, whatever its method and its `Accept` are. Without keys it
+ * asks for nothing that could be resumed.
+ *
+ * Throws `SseError` `ERR_SSE_KEY` and `ERR_SSE_KEYS`.
+ */
+export function readOpened(
+  request: SseRequest,
+  keys: readonly string[] | undefined,
+  options: Pick<SseOptions, 'maxKeys' | 'maxKeyLength'>,
+): Asked {
+  if (keys === undefined) return { keys: [], lastEventId: undefined, showsKeys: false, newKeys: [] };
+  const query = queryOf(request.url ?? '');
+  return {
+    keys: readKeys(keys, options, 'key'),
+    lastEventId: readLastEventId(request, query),
+    showsKeys: query.get('withKeys') === '1',
+    newKeys: query.getAll('newKey').slice(0, options.maxKeys),
+  };
+}
+
+/** Refuses every method but GET and HEAD (`ERR_SSE_METHOD`, 405). */
+export function checkMethod(method: string | undefined): void {
+  if (method === 'GET' || method === 'HEAD') return;
+  throw new SseError('ERR_SSE_METHOD', `the method is ${show(method)}; a stream is opened with GET`, { status: 405 });
+}
+
+/**
+ * Whether an `Accept` header lets `text/event-stream` through (RFC 9110, 12.5.1): the most specific range that names it
+ * decides, and one of weight 0 excludes it. No header accepts everything.
+ */
+export function acceptsEventStream(accept: string | undefined): boolean {
+  if (accept === undefined || accept.trim() === '') return true;
+  const weights = weightsOf(accept);
+  const weight = weights.get('text/event-stream') ?? weights.get('text/*') ?? weights.get('*/*') ?? 0;
+  // A weight that is no number is the client's slip, not a refusal.
+  return !(weight <= 0);
+}
+
+function queryOf(url: string): URLSearchParams {
+  const start = url.indexOf('?');
+  return new URLSearchParams(start === -1 ? '' : url.slice(start + 1));
+}
+
+function readKeys(
+  asked: readonly string[],
+  { maxKeys, maxKeyLength }: Pick<SseOptions, 'maxKeys' | 'maxKeyLength'>,
+  what: string,
+): string[] {
+  const keys = new Set<string>();
+  for (const key of asked) {
+    if (key === '') continue;
+    if (key.length > maxKeyLength) {
+      throw new SseError(
+        'ERR_SSE_KEY',
+        `${what} is ${show(key)}, ${key.length} characters; it may have ${maxKeyLength}`,
+      );
+    }
+    if (key.startsWith(RESERVED_KEY_PREFIX)) {
+      throw new SseError(
+        'ERR_SSE_KEY',
+        `${what} is ${show(key)}; keys that begin with "${RESERVED_KEY_PREFIX}" are granted by the server, not asked for`,
+      );
+    }
+    keys.add(key);
+    if (keys.size > maxKeys) {
+      throw new SseError(
+        'ERR_SSE_KEYS',
+        `more than ${maxKeys} ${what}s, the last ${show(key)}; a connection may hold ${maxKeys}: open another`,
+      );
+    }
+  }
+  return [...keys];
+}
+
+function readLastEventId(request: SseRequest, query: URLSearchParams): string | undefined {
+  const header = request.headers['last-event-id'];
+  // An empty id is "no id" (HTML standard), as is none.
+  if (typeof header === 'string' && header !== '') return decodeHeader(header);
+  return query.get('lastEventId') || undefined;
+}
+
+/** Node reads headers as Latin-1; browsers send the id's UTF-8 bytes. */
+function decodeHeader(value: string): string {
+  const bytes = Buffer.from(value, 'latin1');
+  const text = bytes.toString('utf8');
+  return Buffer.from(text, 'utf8').equals(bytes) ? text : value;
+}

@@ -1,0 +1,172 @@
+import { AsyncResource } from 'node:async_hooks';
+import type { Broker } from '../order/broker';
+import { SseError, show, toTold } from '../base/error';
+import { ownEvent, type EncodedEvent } from '../message/message';
+import type { Hub, RunListener } from '../hub/hub';
+import type { SseLogger } from '../base/logger';
+import { checkProducer, Production, type SseProducer } from './production';
+import { idOf, run as keyOf } from '../message/run';
+import { RunWatch } from './watch';
+import { within } from '../base/within';
+
+/** What `run` promises. */
+export interface RunReceipt {
+  /** The run's id. */
+  readonly id: string;
+  /** Its key, for `connectKey`. */
+  readonly key: string;
+}
+
+/** Runs work that goes on when what started it is over, apart from its context. */
+export type Detach = (work: () => Promise<void>) => void;
+
+// What a process that goes may take of Egg's 5 s to say that its runs end.
+const STOP_MS = 1_000;
+
+/** The runs of this process: starts them, and ends them wherever they are. */
+export class Runs implements RunListener {
+  readonly #hub: Hub;
+  readonly #broker: Pick<Broker, 'publish' | 'ask' | 'catchUp'>;
+  readonly #logger: SseLogger;
+  readonly #isOn: boolean;
+  readonly #detach: Detach;
+  readonly #watch: RunWatch;
+  /** What is produced here, by key. */
+  readonly #productions = new Map<string, Production>();
+  #stopped = false;
+
+  constructor(parts: {
+    hub: Hub;
+    broker: Pick<Broker, 'publish' | 'ask' | 'catchUp'>;
+    logger: SseLogger;
+    /** Whether this process may have runs. */
+    isOn: boolean;
+    /** Left out: in a context of its own. */
+    detach?: Detach | undefined;
+  }) {
+    this.#hub = parts.hub;
+    this.#broker = parts.broker;
+    this.#logger = parts.logger;
+    this.#isOn = parts.isOn;
+    const context = new AsyncResource('egg-sse.runs');
+    this.#detach = parts.detach ?? ((work) => void context.runInAsyncScope(work));
+    this.#watch = new RunWatch({
+      silentRuns: (ms) => this.#hub.silentRuns(ms).filter((key) => !this.#productions.has(key)),
+      ask: (runs) => this.#broker.ask({ runs }, 'everywhere'),
+      onLost: (key) => this.#endLost(key, 'the worker that produced this run is gone'),
+    });
+  }
+
+  /** Starts a run; resolves when it has its place in the order. */
+  async start(id: string | number, produce: SseProducer): Promise<RunReceipt> {
+    const key = this.#keyOf(id);
+    checkProducer(produce);
+    const { log } = this.#hub;
+    if (this.#stopped) throw new SseError('ERR_SSE_STOPPED', 'this worker is going', { status: 503 });
+    if (this.#productions.has(key) || log.runOf(key) !== undefined) throw exists(id);
+    const production = new Production(key, (draft) => this.#broker.publish(draft, 'everywhere'));
+    // From now on it is here, for all who ask.
+    this.#productions.set(key, production);
+    try {
+      const place = await production.publish({ is: 'start', since: log.cursor });
+      const start = log.runOf(key)?.start;
+      // Of those who start it at once, the first in the order does.
+      if (start === undefined || !log.isAt(start, place)) throw exists(id);
+    } catch (error) {
+      this.#productions.delete(key);
+      throw error;
+    }
+    this.#detach(() => this.#produce(production, produce));
+    return { id: idOf(key), key };
+  }
+
+  /** Ends a run, on whichever worker it is; says whether it was going on. */
+  async end(id: string | number): Promise<boolean> {
+    const key = this.#keyOf(id);
+    if (!this.#isGoing(key)) await this.#broker.catchUp();
+    return this.#isGoing(key) && this.#end(key, ownEvent('end', { run: idOf(key), reason: 'stopped' }));
+  }
+
+  /** Ends what is produced here: the process is going. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#watch.stop();
+    const ends = [...this.#productions.keys()].map((key) =>
+      this.#endLost(key, 'the worker that produced this run is going'),
+    );
+    // Whoever cannot be told in time is told by another worker.
+    await within<unknown>(STOP_MS, Promise.all(ends), () => undefined);
+  }
+
+  producedOf(keys: readonly string[]): string[] {
+    return keys.filter((key) => this.#productions.has(key));
+  }
+
+  onEnd(key: string): void {
+    this.#productions.get(key)?.abort();
+  }
+
+  onWatch(soon: boolean): void {
+    this.#watch.look(soon);
+  }
+
+  async #produce(production: Production, produce: SseProducer): Promise<void> {
+    const { key } = production;
+    let end = ownEvent('end', { run: idOf(key) });
+    try {
+      await production.follow(produce);
+    } catch (error) {
+      this.#logger.error(new Error(`the run ${show(idOf(key))} failed`, { cause: error }));
+      end = failed(key, error);
+    }
+    try {
+      await this.#end(key, end);
+    } catch (error) {
+      // Its readers are told that it is lost, once there is an order again.
+      this.#logger.error(new Error(`the end of the run ${show(idOf(key))} was not published`, { cause: error }));
+    }
+    this.#productions.delete(key);
+  }
+
+  /** Ends a run, unless it has ended; says whether this was its end. Of several ends the first in the order counts. */
+  async #end(key: string, end: EncodedEvent): Promise<boolean> {
+    const { log } = this.#hub;
+    // Of a run that was silent for its lifetime nothing is known any more but that it goes on.
+    if (log.runOf(key) !== undefined && !this.#isGoing(key)) return false;
+    const place = await this.#broker.publish({ keys: [key], ...end, run: { is: 'end' } }, 'everywhere');
+    const newest = log.runOf(key)?.newest;
+    return newest !== undefined && log.isAt(newest, place);
+  }
+
+  async #endLost(key: string, message: string): Promise<void> {
+    // Whoever cannot be told now is told later.
+    await this.#end(key, failed(key, new SseError('ERR_SSE_RUN_LOST', message))).catch(() => undefined);
+  }
+
+  #isGoing(key: string): boolean {
+    const state = this.#hub.log.runOf(key);
+    return state !== undefined && state.newest.run!.is !== 'end';
+  }
+
+  #keyOf(id: string | number): string {
+    if (this.#isOn) return keyOf(id);
+    throw new SseError(
+      'ERR_SSE_RUNS_OFF',
+      'there are no runs here: config.sse.runs is false, or this is the agent; let a worker run it',
+    );
+  }
+}
+
+/** What tells the readers of a run that it has failed: clients of OpenAI's API take what has an `error` for one. */
+function failed(key: string, cause: unknown): EncodedEvent {
+  const error = toTold(cause);
+  return ownEvent('error', { run: idOf(key), ...error, error });
+}
+
+function exists(id: string | number): SseError {
+  return new SseError(
+    'ERR_SSE_RUN_EXISTS',
+    `there is a run ${show(id)}, going on or still readable; open it, or choose another id for a new one`,
+    { status: 409 },
+  );
+}

@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { after, describe, it } from 'node:test';
+import type { Connection } from '../../lib/connection/connection';
+import { Confirmations } from '../../lib/pump/confirmations';
+import { Log } from '../../lib/log/reader';
+import { Cluster } from '../support/cluster';
+import { plainServers } from '../support/plain';
+import { Stream } from '../support/stream';
+
+const start = plainServers();
+
+async function open(url: string, options?: Parameters<typeof Stream.open>[1]): Promise<Stream> {
+  return (await Stream.open(url, options)).until(({ events }) => events.length > 0);
+}
+
+describe('Confirmations', () => {
+  it('counts who was there or comes back from before it, by a key held then, and nobody who came after it', async () => {
+    const log = new Log({ age: 1e9, count: 1e9, bytes: 1e9 });
+    log.begin({ epoch: 'aaaaaaaa', seq: 0 });
+    const append = (seq: number): unknown =>
+      log.append({ keys: ['a'], body: 'data: x\n', position: { epoch: 'aaaaaaaa', seq } });
+    append(1);
+    const readers = { there: log.readFromHead(['a']), granted: log.readFromHead(['b']) };
+    append(2);
+    const { reader: back } = log.resume('aaaaaaaa-1', ['a']);
+    const { reader: seen } = log.resume('aaaaaaaa-2', ['a']);
+    log.rekey(readers.granted, ['a', 'b']);
+    const all = [readers.there, readers.granted, back, seen, log.readFromHead(['a']), log.readUnseated(['a'])];
+    for (const reader of all) log.read(reader, 1e9);
+    const confirmations = new Confirmations(
+      () => all.map((reader) => ({ reader }) as Connection),
+      () => true,
+    );
+    const counted = confirmations.count('name');
+    confirmations.arrive('name', { offset: 2, keys: ['a'] });
+    confirmations.settle(2);
+    assert.equal(await counted, 2);
+  });
+
+  it('says that a message has not arrived', async () => {
+    const confirmations = new Confirmations(
+      () => [],
+      () => true,
+    );
+    assert.equal(await confirmations.count('name'), null);
+  });
+});
+
+describe('publish with confirm', () => {
+  it('says how many connections took it, each once, however many of its keys they hold', async () => {
+    const { sse, url } = await start();
+    const streams = await Promise.all(['a', 'a&connectKey=b', 'b', 'c'].map((key) => open(`${url}?connectKey=${key}`)));
+    const receipt = await sse.publish(['a', 'b'], 'x', { confirm: true });
+    assert.match(receipt.id, /^[0-9a-z]{8}-1$/);
+    assert.deepEqual({ ...receipt, id: '' }, { id: '', reach: 'everywhere', clients: 3, complete: true });
+    const { clients, complete } = await sse.publishAll('y', { confirm: true });
+    assert.deepEqual({ clients, complete }, { clients: 4, complete: true });
+    assert.equal((await sse.publish('nobody', 'z', { confirm: true })).clients, 0);
+    for (const stream of streams) stream.close();
+  });
+
+  it('says nothing of it otherwise', async () => {
+    const { sse } = await start();
+    assert.deepEqual(Object.keys(await sse.publish('a', 'x')), ['id', 'reach']);
+    assert.deepEqual(Object.keys(await sse.publish('a', 'x', { confirm: false })), ['id', 'reach']);
+  });
+
+  it('counts with history: false, and while many are published at once', async () => {
+    const { sse, url } = await start({ history: false });
+    const streams = await Promise.all(Array.from({ length: 20 }, () => open(`${url}?connectKey=a`)));
+    const receipts = await Promise.all(
+      Array.from({ length: 200 }, (_, i) => sse.publish('a', String(i), { confirm: true })),
+    );
+    assert.deepEqual(new Set(receipts.map(({ clients }) => clients)), new Set([20]));
+    for (const stream of streams) {
+      await stream.untilMessages(200);
+      stream.close();
+    }
+  });
+
+  it('counts no client that is stalled, and does not wait for it for long', async () => {
+    const { sse, url } = await start({ maxUnsentBytes: 100_000 });
+    const [stalled, healthy] = [await open(`${url}?connectKey=a`), await open(`${url}?connectKey=a`)];
+    stalled.pause();
+    for (let i = 0; i < 100; i++) await sse.publish('a', 'x'.repeat(100_000));
+    await healthy.untilMessages(100);
+    const began = performance.now();
+    const { clients, complete } = await sse.publish('a', 'x', { confirm: true });
+    assert.deepEqual({ clients, complete }, { clients: 1, complete: true });
+    assert.ok(performance.now() - began < 2_000);
+    stalled.close();
+    healthy.close();
+  });
+
+  it('counts a client that lags behind for a moment', async () => {
+    const { sse, url } = await start({ maxUnsentBytes: 100_000 });
+    const stream = await open(`${url}?connectKey=a`);
+    stream.pause();
+    for (let i = 0; i < 50; i++) await sse.publish('a', 'x'.repeat(100_000));
+    const confirmed = sse.publish('a', 'x', { confirm: true });
+    stream.resume();
+    assert.equal((await confirmed).clients, 1);
+    stream.close();
+  });
+
+  it('rejects as always', async () => {
+    const { sse } = await start();
+    await assert.rejects(sse.publish('', 'x', { confirm: true }), { code: 'ERR_SSE_KEY' });
+    await assert.rejects(sse.publish('a', 'x', { confirm: 'yes' as never }), { code: 'ERR_SSE_OPTIONS' });
+    await sse.stop();
+    await assert.rejects(sse.publish('a', 'x', { confirm: true }), { code: 'ERR_SSE_STOPPED' });
+  });
+});
+
+describe('publish with confirm in an app of two workers', () => {
+  const clusters: Cluster[] = [];
+  after(() => Promise.all(clusters.map((cluster) => cluster.stop())));
+
+  it('counts over both, over one, and says when one does not answer, in 2 s', async () => {
+    const cluster = await Cluster.start({ workers: 2 });
+    clusters.push(cluster);
+    const [here, there] = (await cluster.allWorkers()) as [{ url: string; pid: number }, { url: string; pid: number }];
+    const streams = await Promise.all([here, here, there].map(({ url }) => open(`${url}/stream?connectKey=a`)));
+    const confirmed = async (reach: string): Promise<unknown> => {
+      const response = await fetch(`${here.url}/publish?key=a&data=x&confirm=1&reach=${reach}`);
+      const { clients, complete } = (await response.json()) as Record<string, unknown>;
+      return { clients, complete };
+    };
+    assert.deepEqual(await confirmed('everywhere'), { clients: 3, complete: true });
+    assert.deepEqual(await confirmed('host'), { clients: 3, complete: true });
+    assert.deepEqual(await confirmed('process'), { clients: 2, complete: true });
+    await cluster.signal(there.pid, 'SIGSTOP');
+    const began = performance.now();
+    assert.deepEqual(await confirmed('everywhere'), { clients: 2, complete: false });
+    assert.ok(performance.now() - began < 2_500);
+    await cluster.signal(there.pid, 'SIGCONT');
+    for (const stream of streams) stream.close();
+  });
+});
