@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { toCharts, toMarkdown, toSummary } from '../../bench/report';
 import { medianOf, type Results, type Sample } from '../../bench/results';
 

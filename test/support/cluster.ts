@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { environment } from './environment';
 import { eventually } from './eventually';
 import { freePort } from './free_port';
 import { bornAt, isAlive } from './processes';
@@ -77,12 +78,11 @@ export class Cluster {
     mkdirSync(join(dir, 'workers'));
     const { port = await freePort() } = options;
     const baseDir = resolve(FIXTURES, app);
-    const { NODE_OPTIONS: _, ...env } = process.env;
     const master = spawn(process.execPath, main === undefined ? TYPESCRIPT_MAIN : [main], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       cwd: main === undefined ? undefined : baseDir,
       env: {
-        ...env,
+        ...environment(),
         ...more,
         NODE_ENV: 'production',
         EGG_SERVER_ENV: serverEnv,

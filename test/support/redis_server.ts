@@ -15,6 +15,11 @@ export function hasRedis(skipped: string): boolean {
   return findProgram(REDIS, skipped) !== undefined;
 }
 
+/** A suite of what needs a redis-server: it is skipped where there is none. */
+export function describeWithRedis(title: string, body: () => void): void {
+  (hasRedis(title) ? describe : describe.skip)(title, body);
+}
+
 /** A Redis server of a test's own, on a free port. */
 export class RedisServer {
   readonly port: number;
