@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { EventSource } from 'eventsource';
-import { Cluster, type Worker } from '../support/cluster';
-import { eventually } from '../support/eventually';
-import { codeOf, get, isOver, lastOf, open, read, textOf, upTo } from '../support/runs';
-import { Stream } from '../support/stream';
+import { Cluster, type Worker } from '../../support/cluster';
+import { eventually } from '../../support/eventually';
+import { codeOf, get, isOver, lastOf, open, read, textOf, upTo } from '../../support/runs';
+import { Stream } from '../../support/stream';
 
 describe('runs in an Egg app', () => {
   const clusters: Cluster[] = [];

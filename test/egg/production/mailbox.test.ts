@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { Cluster, type Worker } from '../support/cluster';
-import { eventually } from '../support/eventually';
-import { leave, publish, read } from '../support/mail';
-import { Stream } from '../support/stream';
+import { Cluster, type Worker } from '../../support/cluster';
+import { eventually } from '../../support/eventually';
+import { leave, publish, read } from '../../support/mail';
+import { Stream } from '../../support/stream';
 
 const CONFIG = { sse: { mailbox: { keys: ['box:*'] }, history: { age: 500 } } };
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { Cluster } from '../support/cluster';
-import { eventually } from '../support/eventually';
-import { raw } from '../support/raw';
-import { Stream } from '../support/stream';
+import { Cluster } from '../../support/cluster';
+import { eventually } from '../../support/eventually';
+import { raw } from '../../support/raw';
+import { Stream } from '../../support/stream';
 
 const WORKERS = 2;
 const SECRET = 'a-secret-of-this-test';
