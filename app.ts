@@ -11,7 +11,7 @@ import { answerEarly, forgetHeaders } from './lib/egg/early';
 import { localAgents, sendLocally } from './lib/egg/host';
 import { checkOptions } from './lib/options/options';
 import type { Cause } from './lib/message/reach';
-import type { SseRequest } from './lib/http/request';
+import type { SseRequest } from './lib/connection/wire';
 import { Sse } from './lib/sse';
 
 /** The plugin in an app worker: ready before the worker listens, gone before Egg kills it. */

@@ -23,13 +23,13 @@ export type { Authorize, AuthorizeContext, Grant, Groups } from './access/author
 export type { SseEvent, SseMessage } from './message/message';
 export type { SseEvents } from './hub/events';
 export type { SseStats } from './hub/hub';
-export type { CloseReason, SseResponse } from './connection/connection';
+export type { CloseReason } from './connection/connection';
+export type { SseRequest, SseResponse } from './connection/wire';
 export type { First, OpenOptions } from './options/open';
 export type { SseConfig, SseHistory, SseOptions, SseRuns } from './options/options';
 export type { SseProducer } from './runs/production';
 export type { RunReceipt } from './runs/runs';
 export type { Reach } from './message/reach';
-export type { SseRequest } from './http/request';
 export type { RequestSse } from './egg/ctx_sse';
 export type { SseSource } from './http/source';
 export type { PipeOptions, SseStream } from './http/stream';

@@ -13,7 +13,7 @@ import type { SseOptions } from './options/options';
 import type { SseProducer } from './runs/production';
 import { Publication } from './base/promises';
 import { REACHES, reachOf, type Cause, type Reach } from './message/reach';
-import type { SseRequest } from './http/request';
+import type { SseRequest } from './connection/wire';
 import { Runs, type Detach, type RunReceipt } from './runs/runs';
 import { Takes } from './log/taken_mail';
 import { ALL } from './message/keys';

@@ -1,12 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Poll, Question } from '../order/broker';
-
-/** Who asks for a seat, and when: what decides who comes first. */
-export interface Ticket {
-  /** Grows with each ticket that this process gives or hears of. */
-  readonly time: number;
-  readonly process: string;
-}
+import type { Poll, Question, Ticket } from '../order/broker';
 
 /** What a process knows of a user's seats. */
 interface Taken {

@@ -1,8 +1,9 @@
 import type { ServerResponse } from 'node:http';
-import { constants, Http2ServerRequest } from 'node:http2';
-import type { SseResponse } from '../connection/connection';
+import type { Http2ServerRequest } from 'node:http2';
+import { constants } from 'node:http2';
+import type { SseResponse } from '../connection/wire';
 import { SseError } from '../base/error';
-import type { SseRequest } from '../http/request';
+import type { SseRequest } from '../connection/wire';
 
 /** What a request's body may cost. */
 export interface BodyBounds {

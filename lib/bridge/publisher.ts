@@ -1,10 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isOn, type SsePublisher, type SseTarget } from '../options/bridges';
-import type { SseResponse } from '../connection/connection';
+import type { SseResponse } from '../connection/wire';
 import { isOver } from '../http/endpoint';
 import { SseError, show } from '../base/error';
 import { covers } from '../message/pattern';
-import type { SseRequest } from '../http/request';
+import type { SseRequest } from '../connection/wire';
 import { ALL } from '../message/keys';
 import { endWith, readBody } from './body';
 import { submissionReader } from './submission';

@@ -2,7 +2,7 @@ import { weightsOf } from '../http/accept';
 import { check, integer, isObject } from '../options/check';
 import { SharedDeflate, WINDOW_BYTES } from './deflate';
 import { covers, isPattern } from '../message/pattern';
-import type { SseRequest } from '../http/request';
+import type { SseRequest } from './wire';
 
 /** `config.sse.compression`: how streams are compressed, and which are not. */
 export interface SseCompression {

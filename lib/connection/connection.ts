@@ -1,16 +1,11 @@
 import { once } from 'node:events';
-import type { ServerResponse } from 'node:http';
-import type { Http2ServerResponse } from 'node:http2';
 import type { Admission } from '../access/authorizer';
 import { GZIP_HEADER, NOTHING_SHARED, type SharedDeflate } from './deflate';
 import { encodeOwn, PING } from '../message/message';
 import type { KeySet } from './key_sets';
 import type { Reader } from '../log/reader_state';
-import type { SseRequest } from '../http/request';
+import type { SseRequest, SseResponse } from './wire';
 import { wireOf, type Wire } from './wire';
-
-/** The response of a request: Node's own, of HTTP/1 or of HTTP/2's compatibility API. */
-export type SseResponse = ServerResponse | Http2ServerResponse;
 
 /**
  * Why a connection ended: the `client` left; its time was up (`age`), or that of its grant (`expired`); it took nothing

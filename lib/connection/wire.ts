@@ -1,7 +1,8 @@
 import type { EventEmitter } from 'node:events';
 import { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { SseResponse } from './connection';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { IncomingMessage } from 'node:http';
 
 /** How the bytes of a body leave the process. One serves all responses of its kind. */
 export interface Wire {
@@ -87,3 +88,9 @@ function toChunk(bytes: Buffer): Buffer {
   chunk.write('\r\n', chunk.length - 2, 'latin1');
   return chunk;
 }
+
+/** The response of a request: Node's own, of HTTP/1 or of HTTP/2's compatibility API. */
+export type SseResponse = ServerResponse | Http2ServerResponse;
+
+/** The request of a stream: Node's own, of HTTP/1 or of HTTP/2's compatibility API. */
+export type SseRequest = IncomingMessage | Http2ServerRequest;

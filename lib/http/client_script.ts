@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { SseResponse } from '../connection/connection';
-import type { SseRequest } from './request';
+import type { SseResponse } from '../connection/wire';
+import type { SseRequest } from '../connection/wire';
 
 interface Script {
   readonly bytes: Buffer;

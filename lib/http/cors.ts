@@ -1,9 +1,9 @@
 import { isOn, type SsePublisher } from '../options/bridges';
 import { check, isObject, oneOf, optional, type Check } from '../options/check';
-import type { SseResponse } from '../connection/connection';
+import type { SseResponse } from '../connection/wire';
 import { SseError, show } from '../base/error';
 import { addTo } from './headers';
-import type { SseRequest } from './request';
+import type { SseRequest } from '../connection/wire';
 
 /** `config.sse.cors`: which pages of other origins may read the streams. */
 export interface SseCors {

@@ -1,4 +1,4 @@
-import type { SseResponse } from '../connection/connection';
+import type { SseResponse } from '../connection/wire';
 
 /** Adds a name to a header of an answer that is a list of names, besides what it says already. */
 export function addTo(response: SseResponse, list: string, name: string): void {

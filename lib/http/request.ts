@@ -1,11 +1,7 @@
-import type { IncomingMessage } from 'node:http';
-import type { Http2ServerRequest } from 'node:http2';
 import { weightsOf } from './accept';
 import { SseError, show } from '../base/error';
 import type { SseOptions } from '../options/options';
-
-/** The request of a stream: Node's own, of HTTP/1 or of HTTP/2's compatibility API. */
-export type SseRequest = IncomingMessage | Http2ServerRequest;
+import type { SseRequest } from '../connection/wire';
 
 /** What a client asks for. */
 export interface Asked {

@@ -1,8 +1,8 @@
 import { joinPieces } from '../message/delta';
 import type { Entry } from './entry';
 import { toFrameText } from '../message/message';
+import { OWN_EVENT_PREFIX } from '../message/message';
 import type { Reader } from './reader_state';
-import { RUN_END } from '../message/run';
 
 /**
  * What entries are on the wire: their frames, each after the line that says for which of the reader's keys it is.
@@ -47,3 +47,6 @@ function isPieceOf(a: Entry, b: Entry | undefined): boolean {
 export function keysLine({ keys }: Entry, held: readonly string[]): string {
   return `keys: ${JSON.stringify(keys.filter((key) => held.includes(key)))}\n`;
 }
+
+/** The event that says that a run is over and has not failed. */
+export const RUN_END = `${OWN_EVENT_PREFIX}end`;

@@ -1,11 +1,6 @@
+import type { LossReason } from '../order/broker';
 import type { Keep } from './archive';
 import type { Entry } from './entry';
-
-/**
- * Why something is no longer kept: it grew older than `history.age` (`expired`); `history.count` or `history.bytes`, or
- * the most messages that Redis keeps, was reached (`evicted`); Redis itself lost it (`lost`).
- */
-export type LossReason = 'expired' | 'evicted' | 'lost';
 
 /** Where a message that is gone stood. */
 export interface Loss {

@@ -1,6 +1,6 @@
 import type { Entry } from './entry';
 import type { Keep } from './archive';
-import type { Losses } from '../order/losses';
+import type { Losses } from '../order/broker';
 import { furthest, Tail, type Loss } from './tail';
 
 // How many keys without any message are remembered for what they lost. Older ones are forgotten together.

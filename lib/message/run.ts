@@ -1,16 +1,4 @@
 import { SseError, show } from '../base/error';
-import { OWN_EVENT_PREFIX } from './message';
-
-/** What part of a run a message is. Plain JSON. */
-export interface RunPart {
-  /** `start`: nobody hears it; `text`: a piece that may be joined with its neighbours; `end`: nothing comes after it. */
-  readonly is: 'start' | 'text' | 'event' | 'end';
-  /** Of a start, the place up to which whoever starts it knows of no such run. */
-  readonly since?: string | undefined;
-}
-
-/** The event that says that a run is over and has not failed. */
-export const RUN_END = `${OWN_EVENT_PREFIX}end`;
 
 const PREFIX = 'run:';
 // What a URL may ask for is bounded by `maxKeyLength`, 256 unless said.

@@ -1,9 +1,5 @@
 import type { Position } from './cursor';
-import type { Losses } from './losses';
-import type { Mail } from '../log/mail';
 import type { Reach } from '../message/reach';
-import type { RunPart } from '../message/run';
-import type { Ticket } from '../access/user_limit';
 
 /**
  * What every process in reach is to do, in its place in the order. Plain JSON. It is no message: nobody hears it, and a
@@ -113,4 +109,44 @@ export interface Broker {
   ask(question: Question, reach: Reach): Promise<Poll>;
   /** Stops delivering and frees connections. Safe to call twice. */
   stop(): Promise<void>;
+}
+
+/** What a log has lost: of some keys, and at most of all the others. */
+export interface Losses {
+  readonly keys: readonly { readonly key: string; readonly seq: number; readonly reason: LossReason }[];
+  readonly others: { readonly seq: number; readonly reason: LossReason } | undefined;
+}
+
+/** Nothing is lost. */
+export const NO_LOSSES: Losses = { keys: [], others: undefined };
+
+/**
+ * Why something is no longer kept: it grew older than `history.age` (`expired`); `history.count` or `history.bytes`, or
+ * the most messages that Redis keeps, was reached (`evicted`); Redis itself lost it (`lost`).
+ */
+export type LossReason = 'expired' | 'evicted' | 'lost';
+
+/** What waits in the mailboxes, of an epoch's places from `first` to `last`. Plain JSON. */
+export interface Mail {
+  readonly epoch: string;
+  readonly first: number;
+  readonly last: number;
+  readonly waiting: readonly { readonly key: string; readonly seqs: readonly number[] }[];
+  /** By mailbox, the newest message that was lost before anyone took it, as long as nobody was told. */
+  readonly lost: readonly { readonly key: string; readonly seq: number; readonly reason: LossReason }[];
+}
+
+/** Who asks for a seat, and when: what decides who comes first. */
+export interface Ticket {
+  /** Grows with each ticket that this process gives or hears of. */
+  readonly time: number;
+  readonly process: string;
+}
+
+/** What part of a run a message is. Plain JSON. */
+export interface RunPart {
+  /** `start`: nobody hears it; `text`: a piece that may be joined with its neighbours; `end`: nothing comes after it. */
+  readonly is: 'start' | 'text' | 'event' | 'end';
+  /** Of a start, the place up to which whoever starts it knows of no such run. */
+  readonly since?: string | undefined;
 }

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { SseError } from '../../lib/base/error';
-import { acceptsEventStream, readRequest, type SseRequest } from '../../lib/http/request';
+import { acceptsEventStream, readRequest } from '../../lib/http/request';
+import { type SseRequest } from '../../lib/connection/wire';
 
 const LIMITS = { maxKeys: 3, maxKeyLength: 8 };
 

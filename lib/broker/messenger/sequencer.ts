@@ -4,7 +4,7 @@ import type { Broker, Draft, History, Message, PlacedMessage, Poll, Question, Re
 import { pidOf, toParts, type Channel, type ToAgent, type ToWorkers } from '../../base/channel';
 import { newEpoch, type Position } from '../../order/cursor';
 import { SseError } from '../../base/error';
-import { NO_LOSSES } from '../../order/losses';
+import { NO_LOSSES } from '../../order/broker';
 import { Inheritance } from './succession';
 import { Polls } from '../polls';
 

@@ -4,14 +4,15 @@ import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promi
 import type { Act, Broker, Poll, Question, Replica } from '../../order/broker';
 import type { Position } from '../../order/cursor';
 import type { SseLogger } from '../../base/logger';
-import { NO_LOSSES, type Losses } from '../../order/losses';
+import { NO_LOSSES } from '../../order/broker';
+import { type Losses } from '../../order/broker';
 import { mailboxesOf, type SseMailbox } from '../../message/mailbox';
 import { Outbox, type Numbered } from '../outbox';
 import type { Reach } from '../../message/reach';
 import { connectRedis, whenEnded, type RedisClient, type RedisSettings } from '../../redis/client';
-import type { RunPart } from '../../message/run';
+import type { RunPart } from '../../order/broker';
 import { supervise, type Supervision } from '../../redis/supervise';
-import type { LossReason } from '../../log/tail';
+import type { LossReason } from '../../order/broker';
 import { within } from '../../base/within';
 import { Polls } from '../polls';
 import { fromCursor, isBefore, isSame, toId, toPlace, toPosition, type Place } from './place';
