@@ -3,14 +3,14 @@ import type { Application, Context, IBoot } from 'egg';
 import { HostLease, type ToArbiter, type ToLeases } from './lib/bridge/schedule/worker_lease';
 import { setLease } from './lib/bridge/schedule/schedule';
 import { MessengerBroker } from './lib/broker/messenger/messenger_broker';
-import { mark, markOf, REQUEST, WORKER } from './lib/egg/cause';
+import { mark, markOf } from './lib/egg/cause';
+import { WORKER, REQUEST, type Cause } from './lib/message/reach';
 import { openChannel, type ToAgent, type ToWorkers } from './lib/base/channel';
 import { renewContext } from './lib/egg/context';
 import { distribute } from './lib/broker/redis/distribute';
 import { answerEarly, forgetHeaders } from './lib/egg/early';
 import { localAgents, sendLocally } from './lib/egg/host';
 import { checkOptions } from './lib/options/options';
-import type { Cause } from './lib/message/reach';
 import type { SseRequest } from './lib/connection/wire';
 import { Sse } from './lib/sse';
 

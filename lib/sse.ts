@@ -4,7 +4,7 @@ import type { Act, Broker, Draft } from './order/broker';
 import type { Connection } from './connection/connection';
 import { toCursor, type Position } from './order/cursor';
 import { Endpoint } from './http/endpoint';
-import { SseError, show } from './base/error';
+import { type SseError, show } from './base/error';
 import { encode, type SseMessage } from './message/message';
 import { Hub, type SseStats } from './hub/hub';
 import type { SseEvents } from './hub/events';
@@ -12,45 +12,20 @@ import type { SseLogger } from './base/logger';
 import type { SseOptions } from './options/options';
 import type { SseProducer } from './runs/production';
 import { Publication } from './base/promises';
-import { REACHES, reachOf, type Cause, type Reach } from './message/reach';
+import { reachOf, type Cause, type Reach } from './message/reach';
 import type { SseRequest } from './connection/wire';
 import { Runs, type Detach, type RunReceipt } from './runs/runs';
 import { Takes } from './log/taken_mail';
-import { ALL } from './message/keys';
-
-/** How a message is published. */
-export interface PublishOptions {
-  /** How far it goes. Left out: as far as its cause (see the README's table). */
-  reach?: Reach;
-  /** Whether the receipt says how many connections took it; 2 s at most, after it has its place. Left out: no. */
-  confirm?: boolean;
-}
-
-/** What `publish` promises. */
-export interface Receipt {
-  /**
-   * The id that clients get with the message. Empty: of reach `process` where there are several workers, without an id
-   * of its own; it has no place in the order, and nobody can resume from it.
-   */
-  readonly id: string;
-  /** How far it goes. */
-  readonly reach: Reach;
-}
-
-/** What `publish` with `confirm` promises. */
-export interface ConfirmedReceipt extends Receipt {
-  /** Connections that took it, over its reach: it was written to their sockets. */
-  readonly clients: number;
-  /** Whether every process in reach answered in time; what others took is not counted. */
-  readonly complete: boolean;
-}
-
-/** How many connections there are. */
-export interface Total {
-  readonly clients: number;
-  /** Whether everyone who was asked answered in time. */
-  readonly complete: boolean;
-}
+import { ALL, checkKey, checkKeys } from './message/keys';
+import {
+  type ConfirmedReceipt,
+  type PublishOptions,
+  type Receipt,
+  type Total,
+  checkOptions,
+  checkReach,
+  checkReason,
+} from './message/publish';
 
 // The app's sessions and directories are asked for each.
 const REAUTHORIZED_AT_ONCE = 16;
@@ -367,45 +342,4 @@ export class Sse {
     }
     return 'process';
   }
-}
-
-function checkReason(reason: unknown): string {
-  if (typeof reason === 'string' && reason !== '') return reason;
-  throw new SseError('ERR_SSE_OPTIONS', `reason is ${show(reason)}; it must be a non-empty string`);
-}
-
-function checkReach(reach: unknown): void {
-  if (!REACHES.includes(reach as Reach)) {
-    throw new SseError('ERR_SSE_REACH', `reach is ${show(reach)}; it must be one of ${REACHES.join(', ')}`);
-  }
-}
-
-function checkOptions(options: unknown): void {
-  const isObject = typeof options === 'object' && options !== null;
-  const unknown = isObject ? Object.keys(options).find((name) => name !== 'reach' && name !== 'confirm') : undefined;
-  if (isObject && unknown === undefined) {
-    const { confirm } = options as PublishOptions;
-    if (confirm === undefined || typeof confirm === 'boolean') return;
-    throw new SseError('ERR_SSE_OPTIONS', `confirm is ${show(confirm)}; it must be true or false`);
-  }
-  throw new SseError(
-    'ERR_SSE_OPTIONS',
-    `options ${unknown === undefined ? `are ${show(options)}` : `have ${show(unknown)}`}; they may be { reach: 'process' | 'host' | 'everywhere', confirm: boolean }`,
-  );
-}
-
-function checkKeys(key: unknown): readonly string[] {
-  if (!Array.isArray(key)) return [checkKey(key)];
-  if (key.length === 0) {
-    throw new SseError('ERR_SSE_KEY', 'key is an empty array; name at least one key, or use publishAll');
-  }
-  return [...new Set(key.map(checkKey))];
-}
-
-function checkKey(key: unknown): string {
-  if (typeof key === 'string' && key !== '') return key;
-  throw new SseError(
-    'ERR_SSE_KEY',
-    `key is ${show(key)}; it must be a non-empty string, as in publish(key, message); publishAll(message) reaches everyone`,
-  );
 }

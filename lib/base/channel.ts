@@ -1,7 +1,5 @@
 import type { EventEmitter } from 'node:events';
-import type { Draft, History, Message, PlacedMessage, Poll, Question } from '../order/broker';
-import type { Losses } from '../order/broker';
-import type { Mail } from '../order/broker';
+import type { Draft, History, Message, PlacedMessage, Poll, Question, Losses, Mail } from '../order/broker';
 import type { Numbered } from '../broker/outbox';
 
 /** What an app worker says to the agent. `worker` is its name, which no other process ever has. */

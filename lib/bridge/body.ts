@@ -1,9 +1,7 @@
 import type { ServerResponse } from 'node:http';
-import type { Http2ServerRequest } from 'node:http2';
-import { constants } from 'node:http2';
-import type { SseResponse } from '../connection/wire';
+import { type Http2ServerRequest, constants } from 'node:http2';
+import type { SseResponse, SseRequest } from '../connection/wire';
 import { SseError } from '../base/error';
-import type { SseRequest } from '../connection/wire';
 
 /** What a request's body may cost. */
 export interface BodyBounds {

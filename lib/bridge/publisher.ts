@@ -1,11 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isOn, type SsePublisher, type SseTarget } from '../options/bridges';
-import type { SseResponse } from '../connection/wire';
+import type { SseResponse, SseRequest } from '../connection/wire';
 import { isOver } from '../http/endpoint';
 import { SseError, show } from '../base/error';
-import { covers } from '../message/pattern';
-import type { SseRequest } from '../connection/wire';
-import { ALL } from '../message/keys';
+import { covers, ALL } from '../message/keys';
 import { endWith, readBody } from './body';
 import { submissionReader } from './submission';
 import { publishTo, type Publishing } from './publishing';

@@ -1,8 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Broker, Draft, Poll, Question, Replica } from '../order/broker';
+import { type Broker, type Draft, type Poll, type Question, type Replica, NO_LOSSES } from '../order/broker';
 import { newEpoch, type Position } from '../order/cursor';
 import { SseError } from '../base/error';
-import { NO_LOSSES } from '../order/broker';
 
 /** Orders messages within this process: all that one without workers needs. */
 export class MemoryBroker implements Broker {

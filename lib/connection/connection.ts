@@ -1,11 +1,10 @@
 import { once } from 'node:events';
 import type { Admission } from '../access/authorizer';
-import { GZIP_HEADER, NOTHING_SHARED, type SharedDeflate } from './deflate';
+import { NOTHING_SHARED, type SharedDeflate, GZIP_HEADER } from './deflate';
 import { encodeOwn, PING } from '../message/message';
 import type { KeySet } from './key_sets';
 import type { Reader } from '../log/reader_state';
-import type { SseRequest, SseResponse } from './wire';
-import { wireOf, type Wire } from './wire';
+import { type SseRequest, type SseResponse, wireOf, type Wire } from './wire';
 
 /**
  * Why a connection ended: the `client` left; its time was up (`age`), or that of its grant (`expired`); it took nothing

@@ -1,8 +1,7 @@
 import type { EventEmitter } from 'node:events';
-import { ServerResponse } from 'node:http';
+import { ServerResponse, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
-import type { IncomingMessage } from 'node:http';
 
 /** How the bytes of a body leave the process. One serves all responses of its kind. */
 export interface Wire {

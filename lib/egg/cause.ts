@@ -1,9 +1,5 @@
 import type { Cause } from '../message/reach';
 
-export const REQUEST: Cause = { kind: 'request' };
-export const WORKER: Cause = { kind: 'worker' };
-export const AGENT: Cause = { kind: 'agent' };
-
 const CAUSE = Symbol('egg-sse.cause');
 
 /**

@@ -10,13 +10,12 @@ import type { Hub, Joined } from '../hub/hub';
 import type { Joining } from '../hub/join';
 import type { SseLogger } from '../base/logger';
 import type { Feed } from '../connection/connection';
-import type { SseResponse } from '../connection/wire';
+import type { SseResponse, SseRequest } from '../connection/wire';
 import { checkOpenOptions, type OpenOptions } from '../options/open';
 import { mergeHeaders, type SseOptions } from '../options/options';
-import { idOf, run as keyOf } from '../message/run';
+import { idOf, run as keyOf } from '../message/keys';
 import type { Seat } from '../access/user_limit';
 import { checkMethod, readOpened, readRequest, type Asked } from './request';
-import { type SseRequest } from '../connection/wire';
 import { SseStream, streamOf } from './stream';
 
 // RFC 9113, 8.2.2: fields of a connection, which HTTP/2 forbids.

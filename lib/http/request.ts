@@ -1,7 +1,8 @@
-import { weightsOf } from './accept';
+import { weightsOf } from './headers';
 import { SseError, show } from '../base/error';
 import type { SseOptions } from '../options/options';
 import type { SseRequest } from '../connection/wire';
+import { RESERVED_KEY_PREFIX } from '../message/keys';
 
 /** What a client asks for. */
 export interface Asked {
@@ -14,9 +15,6 @@ export interface Asked {
   /** Keys that its client did not hold where it was: what is published from now on is theirs. */
   readonly newKeys: readonly string[];
 }
-
-/** The keys that the plugin makes itself begin so; they never come from a URL. */
-export const RESERVED_KEY_PREFIX = '@';
 
 /**
  * Reads what a request for a stream asks for.

@@ -1,38 +1,32 @@
 import { performance } from 'node:perf_hooks';
 import type { Admission } from '../access/authorizer';
-import type { Act, History, Message, Question, Replica } from '../order/broker';
+import type { Act, History, Message, Question, Replica, Losses, Mail } from '../order/broker';
 import { Compression } from '../connection/compression';
 import { Confirmations } from '../pump/confirmations';
 import { Connection, type CloseReason } from '../connection/connection';
-import { type SseResponse } from '../connection/wire';
+import type { SseResponse, SseRequest } from '../connection/wire';
 import { toCursor, type Position } from '../order/cursor';
 import { toError } from '../base/error';
 import type { EncodedEvent } from '../message/message';
 import { Events } from './events';
-import { toFrames } from '../log/gaps';
+import { toFrames, type Gap } from '../log/gaps';
 import { historyOf } from '../log/history';
 import { heldBy, type Joining } from './join';
 import { KeySets } from '../connection/key_sets';
-import type { Gap } from '../log/gaps';
 import { Log } from '../log/reader';
-import type { Losses } from '../order/broker';
-import type { Mail } from '../order/broker';
 import type { Reader } from '../log/reader_state';
 import type { SseLogger } from '../base/logger';
-import { mailboxesOf } from '../message/mailbox';
+import { mailboxesOf, isRunKey, ALL, user } from '../message/keys';
 import type { SseOptions } from '../options/options';
 import { Pools } from '../connection/pools';
 import { Pump } from '../pump/pump';
-import type { SseRequest } from '../connection/wire';
 import type { LogBounds } from '../log/log';
-import { isRunKey } from '../message/run';
 import { Seats } from '../access/user_limit';
 import type { Takes } from '../log/taken_mail';
-import { ALL, user } from '../message/keys';
 import { Throttle, ThrottleRules } from '../log/throttle';
 import { Unseated } from './unplaced';
 import { toOpening, toRegrant, toWelcome } from './welcome';
-import { within } from '../base/within';
+import { within } from '../base/promises';
 
 /** What a worker holds. */
 export interface SseStats {

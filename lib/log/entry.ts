@@ -1,8 +1,6 @@
-import type { Act } from '../order/broker';
+import type { Act, RunPart, LossReason } from '../order/broker';
 import type { Link } from './chain';
 import type { Position } from '../order/cursor';
-import type { RunPart } from '../order/broker';
-import type { LossReason } from '../order/broker';
 
 // What an entry, its place in a tail and a tail cost besides the text, measured (bench/history.ts).
 const ENTRY_BYTES = 370;

@@ -1,7 +1,6 @@
 import { joinPieces } from '../message/delta';
 import type { Entry } from './entry';
-import { toFrameText } from '../message/message';
-import { OWN_EVENT_PREFIX } from '../message/message';
+import { toFrameText, OWN_EVENT_PREFIX } from '../message/message';
 import type { Reader } from './reader_state';
 
 /**

@@ -1,7 +1,8 @@
 import type { History, PlacedMessage } from '../order/broker';
 import type { Entry } from './entry';
 import type { Log } from './reader';
-import { mailboxesOf, type SseMailbox } from '../message/mailbox';
+import { mailboxesOf } from '../message/keys';
+import type { SseMailbox } from '../options/options';
 
 /** What a log has of the present epoch after a place, for a process that has not. */
 export function historyOf(log: Log, seq: number, mailbox: SseMailbox | false): History {

@@ -5,15 +5,11 @@ import { Epochs } from './epochs';
 import { frameBytes } from '../message/message';
 import { Keep, type KeepBounds } from './archive';
 import { LostMails } from './mailboxes';
-import type { Losses } from '../order/broker';
+import type { Losses, Mail, RunPart, LossReason } from '../order/broker';
 import type { Post } from './mail';
-import type { Mail } from '../order/broker';
-import { mailboxesOf } from '../message/mailbox';
+import { mailboxesOf, isRunKey } from '../message/keys';
 import { OwnIds } from './own_ids';
-import { isRunKey } from '../message/run';
-import { type RunPart } from '../order/broker';
 import { isAfter, type RunState, type Tail } from './tail';
-import { type LossReason } from '../order/broker';
 import { Tails } from './tails';
 
 /** The bounds of a log: ms, messages per key, bytes in all. */

@@ -1,4 +1,4 @@
-import type { SseMailbox } from '../message/mailbox';
+import type { SseMailbox } from '../options/options';
 
 /** The mailboxes of a log, and who is to hear what happens to them here. */
 export interface Post {

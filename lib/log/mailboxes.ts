@@ -1,5 +1,5 @@
 import { isAfter } from './tail';
-import { type LossReason } from '../order/broker';
+import type { LossReason } from '../order/broker';
 
 // How many mailboxes are remembered for what they lost before anyone took it. The one that lost longest ago is forgotten.
 const MAX_LOST_MAIL = 16_384;

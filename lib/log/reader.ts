@@ -5,7 +5,7 @@ import { Gaps, NO_GAPS, type Gap } from './gaps';
 import type { Batch, Reader } from './reader_state';
 import { Retention } from './log';
 import { isAfter, type Loss, type Tail } from './tail';
-import { type LossReason } from '../order/broker';
+import type { LossReason } from '../order/broker';
 import { Throttle, type ThrottledKeys } from './throttle';
 
 /** Where a client was. */

@@ -1,41 +1,12 @@
-import { check, integer, MAX_MS, oneOf, wrong } from '../options/check';
-import { show } from '../base/error';
 import type { Entry } from './entry';
-import { isPattern } from '../message/pattern';
-import { RESERVED_KEY_PREFIX } from '../http/request';
-import { isRunKey } from '../message/run';
-
-/** What is throttled, and how. */
-export interface SseThrottle {
-  /** ms between two messages of the key to one connection. */
-  interval: number;
-  /** What goes out when the interval is over. */
-  keep: 'latest';
-}
-
-/** `config.sse.throttle`: by key, or by the beginning of keys with a `*` behind; the longest that matches counts. */
-export type SseThrottles = Readonly<Record<string, SseThrottle>>;
+import { RESERVED_KEY_PREFIX, isRunKey } from '../message/keys';
+import type { SseThrottles } from '../options/options';
 
 /** What of a set of keys is throttled: the same for all connections that hold them. */
 export interface ThrottledKeys {
   readonly all: ReadonlySet<string>;
   /** ms, by key. */
   readonly intervals: ReadonlyMap<string, number>;
-}
-
-/** Checks `config.sse.throttle` and returns a copy. Throws `SseError` `ERR_SSE_CONFIG`. */
-export function checkThrottles(path: string, given: object): SseThrottles {
-  return Object.fromEntries(
-    Object.entries(given).map(([pattern, rule]) => {
-      const name = `${path}[${show(pattern)}]`;
-      if (!isPattern(pattern)) {
-        throw wrong(name, rule, 'left out: a pattern is a key, or the beginning of keys with one "*" at its end');
-      }
-      if (typeof rule !== 'object' || rule === null) throw wrong(name, rule, `{ interval, keep: 'latest' }`);
-      const checks = { interval: integer(1, MAX_MS, 'ms'), keep: oneOf('latest') };
-      return [pattern, check(name, rule as object, checks) as unknown as SseThrottle];
-    }),
-  );
 }
 
 /** Finds what of a connection's keys is throttled. */

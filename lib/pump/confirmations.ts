@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/connection';
 import { hasTaken, type Reader } from '../log/reader_state';
-import { within } from '../base/within';
+import { within } from '../base/promises';
 
 /** A message whose publisher wants to know who took it. */
 interface Confirmation {

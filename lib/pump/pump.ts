@@ -1,8 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { Alarm } from './alarm';
 import type { Connection } from '../connection/connection';
-import { toFrames } from '../log/gaps';
-import type { Gap } from '../log/gaps';
+import { toFrames, type Gap } from '../log/gaps';
 import type { Log } from '../log/reader';
 import { Queue } from './queue';
 

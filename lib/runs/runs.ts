@@ -5,9 +5,9 @@ import { ownEvent, type EncodedEvent } from '../message/message';
 import type { Hub, RunListener } from '../hub/hub';
 import type { SseLogger } from '../base/logger';
 import { checkProducer, Production, type SseProducer } from './production';
-import { idOf, run as keyOf } from '../message/run';
+import { idOf, run as keyOf } from '../message/keys';
 import { RunWatch } from './watch';
-import { within } from '../base/within';
+import { within } from '../base/promises';
 
 /** What `run` promises. */
 export interface RunReceipt {

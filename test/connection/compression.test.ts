@@ -5,7 +5,7 @@ import { get, type IncomingMessage } from 'node:http';
 import { after, before, describe, it } from 'node:test';
 import { constants, createGunzip } from 'node:zlib';
 import type { Browser } from 'playwright-core';
-import { acceptsGzip } from '../../lib/connection/compression';
+import { acceptsGzip } from '../../lib/http/headers';
 import { launchChromium } from '../support/chromium';
 import { eventually } from '../support/eventually';
 import { optionsWith, plainServers } from '../support/plain';

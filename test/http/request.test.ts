@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { SseError } from '../../lib/base/error';
 import { acceptsEventStream, readRequest } from '../../lib/http/request';
-import { type SseRequest } from '../../lib/connection/wire';
+import type { SseRequest } from '../../lib/connection/wire';
 
 const LIMITS = { maxKeys: 3, maxKeyLength: 8 };
 

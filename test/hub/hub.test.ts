@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Broker, Poll, Replica } from '../../lib/order/broker';
+import { type Broker, type Poll, type Replica, NO_LOSSES } from '../../lib/order/broker';
 import type { Position } from '../../lib/order/cursor';
-import { NO_LOSSES } from '../../lib/order/broker';
 import { plainServers } from '../support/plain';
 import { Stream } from '../support/stream';
 

@@ -1,10 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Broker, Draft, History, Message, PlacedMessage, Poll, Question, Replica } from '../../order/broker';
+import {
+  type Broker,
+  type Draft,
+  type History,
+  type Message,
+  type PlacedMessage,
+  type Poll,
+  type Question,
+  type Replica,
+  NO_LOSSES,
+} from '../../order/broker';
 import { pidOf, toParts, type Channel, type ToAgent, type ToWorkers } from '../../base/channel';
 import { newEpoch, type Position } from '../../order/cursor';
 import { SseError } from '../../base/error';
-import { NO_LOSSES } from '../../order/broker';
 import { Inheritance } from './succession';
 import { Polls } from '../polls';
 

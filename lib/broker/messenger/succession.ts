@@ -1,8 +1,6 @@
-import type { History, PlacedMessage } from '../../order/broker';
+import type { History, PlacedMessage, Losses, Mail } from '../../order/broker';
 import type { HistoryPart } from '../../base/channel';
 import type { Position } from '../../order/cursor';
-import type { Losses } from '../../order/broker';
-import type { Mail } from '../../order/broker';
 
 const TICK_MS = 100;
 

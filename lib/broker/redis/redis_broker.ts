@@ -1,19 +1,26 @@
 import { AsyncResource } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
-import type { Act, Broker, Poll, Question, Replica } from '../../order/broker';
+import {
+  type Act,
+  type Broker,
+  type Poll,
+  type Question,
+  type Replica,
+  NO_LOSSES,
+  type Losses,
+  type RunPart,
+  type LossReason,
+} from '../../order/broker';
 import type { Position } from '../../order/cursor';
 import type { SseLogger } from '../../base/logger';
-import { NO_LOSSES } from '../../order/broker';
-import { type Losses } from '../../order/broker';
-import { mailboxesOf, type SseMailbox } from '../../message/mailbox';
+import { mailboxesOf } from '../../message/keys';
+import type { SseMailbox } from '../../options/options';
 import { Outbox, type Numbered } from '../outbox';
 import type { Reach } from '../../message/reach';
 import { connectRedis, whenEnded, type RedisClient, type RedisSettings } from '../../redis/client';
-import type { RunPart } from '../../order/broker';
 import { supervise, type Supervision } from '../../redis/supervise';
-import type { LossReason } from '../../order/broker';
-import { within } from '../../base/within';
+import { within } from '../../base/promises';
 import { Polls } from '../polls';
 import { fromCursor, isBefore, isSame, toId, toPlace, toPosition, type Place } from './place';
 import {

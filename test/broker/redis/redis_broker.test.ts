@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { RedisBroker, type RedisTimes } from '../../../lib/broker/redis/redis_broker';
-import { readRedisConfig } from '../../../lib/redis/client';
+import { readRedisConfig } from '../../../lib/redis/settings';
 import { Takes } from '../../../lib/log/taken_mail';
 import { eventually } from '../../support/eventually';
 import { Member } from '../../support/member';
