@@ -1,8 +1,6 @@
 import { SharedDeflate, WINDOW_BYTES } from './deflate';
 import { covers } from '../message/keys';
-import type { SseRequest } from './wire';
 import type { SseCompression } from '../options/options';
-import { acceptsGzip } from '../http/headers';
 
 // What all key sets together may keep to refer back to.
 const WINDOWS_BYTES = 8 * 1024 * 1024;
@@ -19,9 +17,9 @@ export class Compression {
     this.#options = options;
   }
 
-  /** Whether a client takes gzip and holds no key that is excepted. */
-  suits(request: SseRequest, keys: readonly string[]): boolean {
-    return acceptsGzip(request.headers['accept-encoding']) && !this.#isSecret(keys);
+  /** Whether what the holders of some keys are sent may be compressed: none of the keys is excepted. */
+  suits(keys: readonly string[]): boolean {
+    return !this.#isSecret(keys);
   }
 
   /** What the holders of some keys share, until `release`. */

@@ -5,9 +5,9 @@ import type { Broker } from '../order/broker';
 import { Cors } from './cors';
 import { SseError, show } from '../base/error';
 import { encodeOwn } from '../message/message';
-import { addTo } from './headers';
-import type { Hub, Joined } from '../hub/hub';
-import type { Joining } from '../hub/join';
+import { acceptsGzip, addTo } from './headers';
+import type { Hub } from '../hub/hub';
+import type { Joined, Joining } from '../hub/join';
 import type { SseLogger } from '../base/logger';
 import type { Feed } from '../connection/connection';
 import type { SseResponse, SseRequest } from '../connection/wire';
@@ -144,7 +144,8 @@ export class Endpoint {
     const { keys, lastEventId, showsKeys, newKeys } = asked;
     const joining = { ...admission, ...rest, asked: keys, lastEventId, showsKeys, newKeys };
     // What is sent to one client alone may hold its secrets next to what others have made it say.
-    const compressed = settings.isPrivate !== true && this.#hub.compresses(request, joining);
+    const compressed =
+      settings.isPrivate !== true && acceptsGzip(request.headers['accept-encoding']) && this.#hub.compresses(joining);
     const isBehind = this.#mayBeBehind(joining) && !(await this.#order.catchUp()) && lastEventId !== undefined;
     // The client may have left meanwhile.
     if (isOver(response)) return undefined;

@@ -4,14 +4,14 @@ import type { Act, History, Message, Question, Replica, Losses, Mail } from '../
 import { Compression } from '../connection/compression';
 import { Confirmations } from '../pump/confirmations';
 import { Connection, type CloseReason } from '../connection/connection';
-import type { SseResponse, SseRequest } from '../connection/wire';
+import type { SseResponse } from '../connection/wire';
 import { toCursor, type Position } from '../order/cursor';
 import { toError } from '../base/error';
 import type { EncodedEvent } from '../message/message';
 import { Events } from './events';
 import { toFrames, type Gap } from '../log/gaps';
 import { historyOf } from '../log/history';
-import { heldBy, type Joining } from './join';
+import { type Joined, heldBy, type Joining } from './join';
 import { KeySets } from '../connection/key_sets';
 import { Log } from '../log/reader';
 import type { Reader } from '../log/reader_state';
@@ -53,15 +53,6 @@ export interface RunListener {
   onEnd(key: string): void;
   /** It is time to see whether the runs that are read here are alive; `soon`: someone has just come. */
   onWatch(soon: boolean): void;
-}
-
-/** A stream that has its place in the order, and of which nothing is out but the head. */
-export interface Joined {
-  readonly connection: Connection;
-  /** Whether its client has said where it was, and nothing of what came since is lost. */
-  readonly resumed: boolean;
-  /** Writes what comes first: hello, gaps, then `first`. What it missed and what is live comes after that. */
-  greet(first?: EncodedEvent): void;
 }
 
 const NO_KEYS: readonly string[] = [];
@@ -330,9 +321,9 @@ export class Hub implements Replica {
     return this.log.knows(lastEventId, heldBy(joining));
   }
 
-  /** Whether what a client is sent is to be compressed. */
-  compresses(request: SseRequest, joining: Joining): boolean {
-    return this.#compression?.suits(request, heldBy(joining)) === true;
+  /** Whether what a client that takes gzip is sent is to be compressed. */
+  compresses(joining: Joining): boolean {
+    return this.#compression?.suits(heldBy(joining)) === true;
   }
 
   /** Whether a client holds a mailbox. */

@@ -1,6 +1,7 @@
 import type { Admission } from '../access/authorizer';
-import type { Feed } from '../connection/connection';
+import type { Connection, Feed } from '../connection/connection';
 import { ALL } from '../message/keys';
+import type { EncodedEvent } from '../message/message';
 
 /** Who wants to join, and from where. */
 export interface Joining extends Partial<Omit<Admission, 'keys'>> {
@@ -29,4 +30,13 @@ export interface Joining extends Partial<Omit<Admission, 'keys'>> {
 /** All keys that it holds: those that it was granted, and the plugin's own. */
 export function heldBy({ keys, ownKeys = [] }: Joining): string[] {
   return [ALL, ...ownKeys, ...keys];
+}
+
+/** A stream that has its place in the order, and of which nothing is out but the head. */
+export interface Joined {
+  readonly connection: Connection;
+  /** Whether its client has said where it was, and nothing of what came since is lost. */
+  readonly resumed: boolean;
+  /** Writes what comes first: hello, gaps, then `first`. What it missed and what is live comes after that. */
+  greet(first?: EncodedEvent): void;
 }

@@ -1,14 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Broker, Draft, Message, Poll, Question, Replica } from '../../order/broker';
-import {
-  toParts,
-  type Channel,
-  type HistoryPart,
-  type NumberedDraft,
-  type ToAgent,
-  type ToWorkers,
-} from '../../base/channel';
+import type { Channel } from '../../base/channel';
+import { toParts, type HistoryPart, type NumberedDraft, type ToWorkers, type ToAgent } from './protocol';
 import type { Position } from '../../order/cursor';
 import { SseError } from '../../base/error';
 import { Outbox } from '../outbox';

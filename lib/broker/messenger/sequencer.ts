@@ -11,7 +11,8 @@ import {
   type Replica,
   NO_LOSSES,
 } from '../../order/broker';
-import { pidOf, toParts, type Channel, type ToAgent, type ToWorkers } from '../../base/channel';
+import { pidOf, type Channel } from '../../base/channel';
+import { toParts, type ToWorkers, type ToAgent } from './protocol';
 import { newEpoch, type Position } from '../../order/cursor';
 import { SseError } from '../../base/error';
 import { Inheritance } from './succession';

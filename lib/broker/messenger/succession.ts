@@ -1,5 +1,5 @@
 import type { History, PlacedMessage, Losses, Mail } from '../../order/broker';
-import type { HistoryPart } from '../../base/channel';
+import type { HistoryPart } from './protocol';
 import type { Position } from '../../order/cursor';
 
 const TICK_MS = 100;
