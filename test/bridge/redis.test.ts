@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { RedisBridge, type RedisBridgeTimes } from '../../lib/bridge/redis';
 import type { SseRedisBridge } from '../../lib/options/bridges';
-import { readRedisConfig, type RedisConfig } from '../../lib/redis/client';
+import { readRedisConfig } from '../../lib/redis/settings';
+import type { RedisConfig } from '../../lib/options/redis';
 import { eventually } from '../support/eventually';
 import { freePort } from '../support/free_port';
 import { plainServers } from '../support/plain';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { constants, createGunzip } from 'node:zlib';
 import type { Browser } from 'playwright-core';
-import { acceptsGzip } from '../../lib/connection/compression';
+import { acceptsGzip } from '../../lib/http/headers';
 import { launchChromium } from '../support/chromium';
 import { eventually } from '../support/eventually';
 import { optionsWith, plainServers } from '../support/plain';

@@ -41,7 +41,7 @@ const WATCH_STREAMS = `
   };
 `;
 
-describe("the README's recipes", () => {
+describe('the recipes', () => {
   let app: RecipesApp;
   let cluster: Cluster | undefined;
   let browser: Browser | undefined;
@@ -50,7 +50,7 @@ describe("the README's recipes", () => {
 
   before(async () => {
     app = new RecipesApp(BODIES);
-    browser = await launchChromium("the README's recipes in a browser");
+    browser = await launchChromium('the recipes in a browser');
     if (browser !== undefined) cluster = await Cluster.start({ workers: 2, app: app.dir });
   });
 

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import type { Broker, Poll, Replica } from '../../lib/order/broker';
+import { type Broker, type Poll, type Replica, NO_LOSSES } from '../../lib/order/broker';
 import type { Position } from '../../lib/order/cursor';
-import { NO_LOSSES } from '../../lib/order/losses';
 import { plainServers } from '../support/plain';
 import { Stream } from '../support/stream';
 
@@ -21,7 +20,7 @@ class HandedOrder implements Broker {
 
   async start(replica: Replica): Promise<void> {
     this.replica = replica;
-    replica.join(EPOCH, NO_LOSSES);
+    replica.enter(EPOCH, NO_LOSSES);
     replica.follow(false);
   }
 

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
-import { run } from '../../lib';
-import type { SseEvent } from '../../lib';
+import { run, type SseEvent } from '../../lib';
 import { eventually } from '../support/eventually';
 import { plainServers, type PlainServer } from '../support/plain';
 import { Stream } from '../support/stream';

@@ -6,7 +6,7 @@ import config from '../../config/config.default';
 import { Publisher } from '../../lib/bridge/publisher';
 import type { Broker } from '../../lib/order/broker';
 import { MemoryBroker } from '../../lib/broker/memory';
-import { REQUEST } from '../../lib/egg/cause';
+import { REQUEST } from '../../lib/message/reach';
 import { clientPathOf, serveClient } from '../../lib/http/client_script';
 import { Cors } from '../../lib/http/cors';
 import { checkOptions, type SseOptions } from '../../lib/options/options';

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { RedisBroker, type RedisTimes } from '../../../lib/broker/redis/redis_broker';
-import { readRedisConfig } from '../../../lib/redis/client';
-import { Takes } from '../../../lib/log/taken_mail';
+import { readRedisConfig } from '../../../lib/redis/settings';
 import { eventually } from '../../support/eventually';
 import { Member } from '../../support/member';
 import { optionsWith } from '../../support/plain';
@@ -68,9 +67,9 @@ describeWithRedis('an order in Redis', () => {
     const mailbox = { keys: ['box:*'], age: 60_000, count: 1_000, bytes: 1e8 };
 
     /** What a client of a mailbox gets that opens now. */
-    const open = ({ hub }: Member, key: string): { texts: string[]; gaps: unknown } => {
-      const { reader, gaps } = hub.log.open(['@all', key]);
-      const { frames } = hub.log.read(reader, Number.MAX_SAFE_INTEGER);
+    const open = ({ readers }: Member, key: string): { texts: string[]; gaps: unknown } => {
+      const { reader, gaps } = readers.begin(['@all', key]);
+      const { frames } = readers.read(reader, Number.MAX_SAFE_INTEGER);
       return { texts: [...(frames?.toString() ?? '').matchAll(/^data: (.*)$/gm)].map(([, text]) => text!), gaps };
     };
 
@@ -83,8 +82,6 @@ describeWithRedis('an order in Redis', () => {
         const { admin } = range.server;
         assert.deepEqual([await admin.xlen('{egg-sse:test}:order'), await admin.xlen('{egg-sse:test}:mail')], [5, 5]);
         const late = await range.join({ mailbox }, { count: 5 });
-        const takes = new Takes((act) => late.broker.publish({ keys: [], body: '', act }, 'everywhere'));
-        late.hub.onTake(takes);
         assert.deepEqual(open(late, 'box:a'), {
           texts: Array.from({ length: 9 }, (_, i) => String(12 + i)),
           gaps: [{ reason: 'evicted', keys: ['box:a'] }],
