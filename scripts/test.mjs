@@ -1,25 +1,26 @@
 // Runs tests by egg-bin: `npm test`, or `npm test -- log hub` for the files whose path contains one of the words.
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { sep } from 'node:path';
 
-// What takes long: `npm run test:all` runs it.
-const REST = ['browser', 'e2e', 'faults', 'hosts', 'package'].map((folder) => join('test', folder, '/'));
+// What takes long: `npm run test:all` runs it …
+const LONG = ['bench', 'browser', 'e2e', 'egg/production', 'faults', 'hosts', 'package'];
+// … but for these, of which `npm test` is to have some: a real browser, and real processes that are killed.
+const SAMPLES = ['browser/connection.test.ts', 'egg/production/egg.test.ts'];
 // A safety net only: what is waited for in a test is given up after a minute, and then the test says what it was.
 const TIMEOUT_MS = 300_000;
 
+const isLong = (file) =>
+  LONG.some((folder) => file.startsWith(`test/${folder}/`)) && !SAMPLES.some((sample) => file === `test/${sample}`);
+
 const [command, ...args] = process.argv.slice(2);
-const isRest = args.includes('--rest');
+const runsLong = args.includes('--long');
 const words = args.filter((arg) => !arg.startsWith('-'));
-const options = args.filter((arg) => arg.startsWith('-') && arg !== '--rest');
+const options = args.filter((arg) => arg.startsWith('-') && arg !== '--long');
 const files = readdirSync('test', { recursive: true })
-  .map((file) => join('test', file))
+  .map((file) => `test/${file.split(sep).join('/')}`)
   .filter((file) => /\.test\.m?ts$/.test(file) && !file.includes('node_modules'))
-  .filter((file) =>
-    words.length === 0
-      ? REST.some((folder) => file.startsWith(folder)) === isRest
-      : words.some((word) => file.includes(word)),
-  );
+  .filter((file) => (words.length === 0 ? isLong(file) === runsLong : words.some((word) => file.includes(word))));
 if (files.length === 0) {
   console.error(`no test file has ${words.join(' or ')} in its path`);
   process.exit(1);

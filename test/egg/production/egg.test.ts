@@ -4,10 +4,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { Cluster } from '../support/cluster';
-import { environment } from '../support/environment';
-import { eventually } from '../support/eventually';
-import { Stream } from '../support/stream';
+import { Cluster } from '../../support/cluster';
+import { environment } from '../../support/environment';
+import { eventually } from '../../support/eventually';
+import { Stream } from '../../support/stream';
 
 async function get<T>(url: string): Promise<T> {
   return (await (await fetch(url)).json()) as T;
@@ -55,7 +55,7 @@ describe('the plugin in Egg', () => {
 
     it('has one order in single mode too, for the app and the agent', async () => {
       const dir = mkdtempSync(join(tmpdir(), 'egg-sse-test-'));
-      const main = join(__dirname, '../support/single_main.ts');
+      const main = join(__dirname, '../../support/single_main.ts');
       const { stdout } = await promisify(execFile)(process.execPath, ['--require', 'tsx/cjs', main], {
         env: { ...environment(), EGG_TYPESCRIPT: 'true', FIXTURE_DIR: dir, HOME: dir },
       });
