@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
-import { Cluster } from '../support/cluster';
+import { EggApp } from '../support/egg';
 
 const MAX_GZIPPED_BYTES = 5_000;
 
 describe('client.js', () => {
-  let cluster: Cluster;
+  let app: EggApp;
   const get = (
     { method = 'GET', headers = {} }: { method?: string; headers?: Record<string, string> } = {},
     path = '/stream/client.js',
-  ): Promise<Response> => fetch(cluster.url + path, { method, headers: { Connection: 'close', ...headers } });
+  ): Promise<Response> => fetch(app.url + path, { method, headers: { Connection: 'close', ...headers } });
 
   before(async () => {
-    cluster = await Cluster.start();
+    app = await EggApp.start();
   });
 
-  after(() => cluster?.stop());
+  after(() => app?.stop());
 
   it('is served as a module, and asked for anew each time', async () => {
     const response = await get();

@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict';
-import { Cluster } from '../support/cluster';
+import { EggApp } from '../support/egg';
 import { Stream } from '../support/stream';
 
 describe('an app whose streams are answered early', () => {
-  let cluster: Cluster;
+  let app: EggApp;
 
   before(async () => {
-    cluster = await Cluster.start({ plugins: { early: 'early' }, config: { sse: { early: true, retry: 10 } } });
+    app = await EggApp.start({ plugins: { early: 'early' }, config: { sse: { early: true, retry: 10 } } });
   });
 
-  after(() => cluster?.stop());
+  after(() => app?.stop());
 
   const open = (headers: Record<string, string>, query = ''): Promise<Stream> =>
-    Stream.open(`${cluster.url}/stream${query}`, { headers });
+    Stream.open(`${app.url}/stream${query}`, { headers });
 
   const get = async (path: string): Promise<{ visits: number }> =>
-    (await (await fetch(`${cluster.url}${path}`)).json()) as { visits: number };
+    (await (await fetch(`${app.url}${path}`)).json()) as { visits: number };
 
   it('runs none of its middlewares for a stream, but its authorizer, with a context', async () => {
     const { visits } = await get('/visits');
@@ -25,14 +25,14 @@ describe('an app whose streams are answered early', () => {
     await get('/publish?key=a&data=x');
     await stream.untilMessages(1);
     stream.close();
-    const head = await Stream.open(`${cluster.url}/stream`, { method: 'HEAD', headers: { 'X-User': 'ann' } });
+    const head = await Stream.open(`${app.url}/stream`, { method: 'HEAD', headers: { 'X-User': 'ann' } });
     assert.equal(head.status, 200);
     // The two that asked, and the one that published.
     assert.equal((await get('/visits')).visits, visits + 2);
   });
 
   it('has the session of a cookie', async () => {
-    const login = await fetch(`${cluster.url}/login?name=bob`);
+    const login = await fetch(`${app.url}/login?name=bob`);
     const cookie = login.headers.getSetCookie().map((each) => each.split(';')[0]);
     const stream = await open({ Cookie: cookie.join('; ') });
     await stream.until(({ events }) => events.length === 1);
@@ -56,8 +56,8 @@ describe('an app whose streams are answered early', () => {
 
   it('answers everything else as ever', async () => {
     assert.deepEqual(await get('/stream/other'), { other: true });
-    assert.equal((await fetch(`${cluster.url}/streams`)).status, 404);
-    const posted = await fetch(`${cluster.url}/stream`, { method: 'POST' });
+    assert.equal((await fetch(`${app.url}/streams`)).status, 404);
+    const posted = await fetch(`${app.url}/stream`, { method: 'POST' });
     assert.deepEqual([posted.status, posted.headers.get('allow')], [405, 'GET, HEAD']);
   });
 });

@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
 import { group, user } from '../../lib';
-import { Cluster } from '../support/cluster';
+import { Workers } from '../support/egg';
 import { Stream } from '../support/stream';
 
 describe('people in an app of two workers', () => {
-  let cluster: Cluster;
+  let app: Workers;
   const open: Stream[] = [];
 
   before(async () => {
-    cluster = await Cluster.start({ workers: 2, plugins: { people: 'people' }, config: { sse: { retry: 10 } } });
+    app = await Workers.start({ workers: 2, plugins: { people: 'people' }, config: { sse: { retry: 10 } } });
   });
 
   after(async () => {
     for (const stream of open) stream.close();
-    await cluster?.stop();
+    await app?.stop();
   });
 
   const ask = async (path: string, query: Record<string, string | readonly string[]>): Promise<Response> => {
@@ -21,7 +21,7 @@ describe('people in an app of two workers', () => {
     for (const [name, values] of Object.entries(query)) {
       for (const value of [values].flat()) params.append(name, value);
     }
-    const url = `${cluster.url}${path}?${String(params)}`;
+    const url = `${app.url}${path}?${String(params)}`;
     const response = await fetch(url, { headers: { Connection: 'close' } });
     assert.equal(response.status, 200, await response.clone().text());
     return response;
@@ -40,7 +40,7 @@ describe('people in an app of two workers', () => {
   const listen = async (name: string | undefined, query = '', headers = {}): Promise<Stream[]> => {
     const cookie = name === undefined ? '' : await login(name);
     const streams: Stream[] = [];
-    for (const { url } of await cluster.allWorkers()) {
+    for (const { url } of await app.allWorkers()) {
       const stream = await Stream.open(`${url}/stream${query}`, { headers: { Cookie: cookie, ...headers } });
       streams.push(await stream.until(({ events, status }) => events.length > 0 || status !== 200));
     }
@@ -54,7 +54,7 @@ describe('people in an app of two workers', () => {
     Promise.all(streams.map((stream) => stream.until(({ data }) => data.includes(text))));
 
   it('hear exactly what is theirs, whoever they are by their session, on every worker', async () => {
-    cluster.write('people', JSON.stringify({ ann: { groups: ['eng/web'] }, bob: { groups: ['eng'] } }));
+    app.write('people', JSON.stringify({ ann: { groups: ['eng/web'] }, bob: { groups: ['eng'] } }));
     const [ann, bob] = [await listen('ann'), await listen('bob')];
     const guests = await listen(undefined, '?connectKey=public&connectKey=secret');
     await tell(user('ann'), 'to ann');
@@ -73,7 +73,7 @@ describe('people in an app of two workers', () => {
   });
 
   it('who are not welcome are refused with what the app says, before a byte of the stream', async () => {
-    cluster.write('people', '{}');
+    app.write('people', '{}');
     for (const stream of await listen('eve')) {
       await stream.untilEnd();
       assert.equal(stream.status, 403);
@@ -82,7 +82,7 @@ describe('people in an app of two workers', () => {
   });
 
   it('are disconnected on all workers, told why, and nobody else is', async () => {
-    cluster.write('people', JSON.stringify({ ann: {}, bob: {} }));
+    app.write('people', JSON.stringify({ ann: {}, bob: {} }));
     const [ann, bob] = [await listen('ann'), await listen('bob')];
     await ask('/disconnect', { key: user('ann'), reason: 'logged out' });
     for (const stream of ann) {
@@ -94,10 +94,10 @@ describe('people in an app of two workers', () => {
   });
 
   it('lose and gain keys while their stream goes on, and are told', async () => {
-    cluster.write('people', JSON.stringify({ ann: { keys: ['a', 'b'], groups: ['old'] } }));
+    app.write('people', JSON.stringify({ ann: { keys: ['a', 'b'], groups: ['old'] } }));
     const streams = await listen('ann', '?connectKey=a&connectKey=b');
     await tell('c', 'too early');
-    cluster.write('people', JSON.stringify({ ann: { keys: ['a', 'c'], groups: ['new'] } }));
+    app.write('people', JSON.stringify({ ann: { keys: ['a', 'c'], groups: ['new'] } }));
     await ask('/reauthorize', { key: user('ann') });
     for (const stream of streams) {
       await stream.until(() => stream.own('grant').length === 1);
@@ -125,9 +125,9 @@ describe('people in an app of two workers', () => {
   });
 
   it('who are refused when asked again have their stream ended', async () => {
-    cluster.write('people', JSON.stringify({ ann: {}, bob: {} }));
+    app.write('people', JSON.stringify({ ann: {}, bob: {} }));
     const [ann, bob] = [await listen('ann'), await listen('bob')];
-    cluster.write('people', JSON.stringify({ bob: {} }));
+    app.write('people', JSON.stringify({ bob: {} }));
     await ask('/reauthorize', { key: '@authenticated' });
     for (const stream of ann) {
       await stream.untilEnd();

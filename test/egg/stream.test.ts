@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createParser } from 'eventsource-parser';
 import OpenAI from 'openai';
-import { Cluster } from '../support/cluster';
+import { EggApp } from '../support/egg';
 import { eventually } from '../support/eventually';
 import { Stream } from '../support/stream';
 
@@ -14,22 +14,22 @@ interface Seen {
 }
 
 describe('a controller that opens a stream', () => {
-  let cluster: Cluster;
+  let app: EggApp;
 
   before(async () => {
-    cluster = await Cluster.start({
+    app = await EggApp.start({
       plugins: { streams: 'streams' },
       config: { sse: { maxClients: 20 } },
     });
   });
-  after(() => cluster.stop());
+  after(() => app.stop());
 
-  const errors = (): string => cluster.log('common-error.log');
-  const get = async <T = unknown>(path: string): Promise<T> => (await (await fetch(cluster.url + path)).json()) as T;
+  const errors = (): string => app.log('common-error.log');
+  const get = async <T = unknown>(path: string): Promise<T> => (await (await fetch(app.url + path)).json()) as T;
   const seen = (): Promise<Seen> => get<Seen>('/seen');
   const open = (path: string, headers: Record<string, string> = {}): Promise<Stream> =>
-    Stream.open(cluster.url + path, { headers });
-  const openAi = (): OpenAI => new OpenAI({ baseURL: `${cluster.url}/v1`, apiKey: 'none', maxRetries: 0 });
+    Stream.open(app.url + path, { headers });
+  const openAi = (): OpenAI => new OpenAI({ baseURL: `${app.url}/v1`, apiKey: 'none', maxRetries: 0 });
 
   it("answers OpenAI's client as a model does", async () => {
     const chunks = await openAi().chat.completions.create({
@@ -95,12 +95,12 @@ describe('a controller that opens a stream', () => {
       ['/loop', { 'X-Name': 'mallory' }, 403, 'ERR_SSE_REFUSED'],
       ['/events?key=@all', {}, 400, 'ERR_SSE_KEY'],
     ] as const) {
-      const response = await fetch(cluster.url + path, { headers });
+      const response = await fetch(app.url + path, { headers });
       assert.equal(response.status, status);
       assert.equal(((await response.json()) as { code: string }).code, code);
     }
     const clients = await Promise.all(Array.from({ length: 20 }, () => open('/events')));
-    assert.equal((await fetch(`${cluster.url}/loop`)).status, 503);
+    assert.equal((await fetch(`${app.url}/loop`)).status, 503);
     for (const client of clients) client.close();
     await eventually(async () => (await seen()).clients === 0);
     assert.equal(errors(), '');
@@ -139,7 +139,7 @@ describe('a controller that opens a stream', () => {
       ['/wrong', 500, /ERR_SSE_OPTIONS|keyes/],
       ['/twice', 200, /ERR_SSE_OPEN/],
     ] as const) {
-      const response = await fetch(cluster.url + path, { headers: { Accept: 'application/json' } });
+      const response = await fetch(app.url + path, { headers: { Accept: 'application/json' } });
       const text = await response.text();
       if (status === 200) assert.match(text, code);
       else assert.notEqual(response.status, 200);
@@ -149,7 +149,7 @@ describe('a controller that opens a stream', () => {
   it('is not run again when its stream is authorized anew, of whatever method', async () => {
     const posted = new AbortController();
     const { ran } = await seen();
-    const response = await fetch(`${cluster.url}/v1/chat/completions`, {
+    const response = await fetch(`${app.url}/v1/chat/completions`, {
       method: 'POST',
       headers: { 'X-Name': 'ann', 'Content-Type': 'application/json' },
       body: JSON.stringify({ messages: [{ content: 'one' }], stuck: true }),
@@ -170,25 +170,25 @@ describe('a controller that opens a stream', () => {
 });
 
 describe("Egg's CSRF check", () => {
-  let cluster: Cluster;
+  let app: EggApp;
 
   before(async () => {
-    cluster = await Cluster.start({
+    app = await EggApp.start({
       plugins: { streams: 'streams' },
       config: { security: { csrf: { enable: true } } },
     });
   });
-  after(() => cluster.stop());
+  after(() => app.stop());
 
   it('asks a POST for a token before its controller opens a stream, and not again', async () => {
     const post = (headers: Record<string, string> = {}, more: object = {}): Promise<Response> =>
-      fetch(`${cluster.url}/v1/chat/completions`, {
+      fetch(`${app.url}/v1/chat/completions`, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json', 'X-Name': 'ann', ...headers },
         body: JSON.stringify({ messages: [{ content: 'one' }], ...more }),
       });
     assert.equal((await post()).status, 403);
-    const response = await fetch(`${cluster.url}/token`);
+    const response = await fetch(`${app.url}/token`);
     const { token } = (await response.json()) as { token: string };
     const cookie = response.headers
       .getSetCookie()
@@ -196,25 +196,12 @@ describe("Egg's CSRF check", () => {
       .join('; ');
     const stream = await post({ cookie }, { _csrf: token, stuck: true });
     assert.equal(stream.status, 200);
-    const client = await Stream.open(`${cluster.url}/events?key=a`, { headers: { 'X-Name': 'ann' } });
-    await fetch(`${cluster.url}/reauthorize?name=ann`);
+    const client = await Stream.open(`${app.url}/events?key=a`, { headers: { 'X-Name': 'ann' } });
+    await fetch(`${app.url}/reauthorize?name=ann`);
     await client.until((each) => each.own('grant').length === 1);
-    await fetch(`${cluster.url}/reauthorize?name=ann&closed`);
+    await fetch(`${app.url}/reauthorize?name=ann&closed`);
     await client.untilEnd();
     // Had it been refused before, it would say something else.
     assert.match(await stream.text(), /"reason":"not you"/);
-  });
-});
-
-describe('a stream of a controller at shutdown', () => {
-  it('is told, ends in order, and its source is stopped', async () => {
-    const cluster = await Cluster.start({ plugins: { streams: 'streams' } });
-    const client = await Stream.open(`${cluster.url}/awaits`);
-    await client.untilMessages(1);
-    const ms = await cluster.stop();
-    await client.untilEnd();
-    assert.ok(client.response.complete, 'the stream was cut');
-    assert.match(client.own('bye')[0]!.data, /^\{"reason":"shutdown"/);
-    assert.ok(ms < 4_500, `it took ${ms} ms`);
   });
 });

@@ -1,19 +1,18 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
-import { Cluster } from '../support/cluster';
+import { Workers } from '../support/egg';
 import { Stream } from '../support/stream';
 
 const CLIENTS_PER_WORKER = 3;
 
 describe("the examples of 1.x's README, with clients spread over 2 workers", () => {
-  let cluster: Cluster;
+  let app: Workers;
   /** By worker. */
   let clients: Stream[][];
 
   before(async () => {
-    cluster = await Cluster.start({ app: 'v1', workers: 2, plugins: { sse: join(__dirname, '../..') } });
+    app = await Workers.start({ app: 'v1', workers: 2 });
     clients = [];
-    for (const { url } of await cluster.allWorkers()) {
+    for (const { url } of await app.allWorkers()) {
       const opening = Array.from({ length: CLIENTS_PER_WORKER }, (_, i) =>
         Stream.open(`${url}/stream?connectKey=${i}`),
       );
@@ -24,7 +23,7 @@ describe("the examples of 1.x's README, with clients spread over 2 workers", () 
 
   after(async () => {
     for (const client of clients?.flat() ?? []) client.close();
-    await cluster?.stop();
+    await app?.stop();
   });
 
   /** Every worker runs the example, and gives its message an id of its own. */
@@ -37,7 +36,7 @@ describe("the examples of 1.x's README, with clients spread over 2 workers", () 
 
     // It goes to everyone, behind all that was published until now.
     const marks = clients[0]![0]!.messages.filter(({ event }) => event === 'mark').length;
-    await (await fetch(`${cluster.url}/mark`)).text();
+    await (await fetch(`${app.url}/mark`)).text();
     await Promise.all(
       clients
         .flat()
@@ -58,7 +57,7 @@ describe("the examples of 1.x's README, with clients spread over 2 workers", () 
   };
 
   it('a messenger listener that calls publishAll: each client gets one copy', async () => {
-    await (await fetch(`${cluster.url}/publish`)).text();
+    await (await fetch(`${app.url}/publish`)).text();
     await eachGetsOnlyThatOfItsWorker('hello');
   });
 

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { checkOptions } from '../../lib/options/options';
 import config from '../../config/config.default';
-import { Cluster } from '../support/cluster';
 import { eventually } from '../support/eventually';
 import { plainServers } from '../support/plain';
 import { raw } from '../support/raw';
@@ -245,25 +244,5 @@ describe('config.sse.cors', () => {
   it('takes the origins of apps that are no web pages', () => {
     const origins = ['capacitor://localhost', 'chrome-extension://abcdefgh', 'http://[::1]:3000'];
     assert.deepEqual(checkOptions({ ...config.sse, cors: { origins } }).cors, { origins });
-  });
-});
-
-describe('config.sse.cors in an Egg app', () => {
-  it('answers a preflight before CSRF tokens and logins are asked for', async () => {
-    const cluster = await Cluster.start({ config: { sse: { cors }, security: { csrf: { enable: true } } } });
-    const preflight = await Stream.open(`${cluster.url}/stream`, {
-      method: 'OPTIONS',
-      headers: { Origin: APP, 'Access-Control-Request-Method': 'GET' },
-    });
-    assert.equal(preflight.status, 204);
-    assert.equal(preflight.headers['access-control-allow-origin'], APP);
-    const stream = await ask(`${cluster.url}/stream`, { Origin: APP });
-    assert.equal(stream.headers['access-control-allow-origin'], APP);
-    assert.match(stream.headers.vary!, /Origin/);
-    const refused = await Stream.open(`${cluster.url}/stream?connectKey=@x`, { headers: { Origin: APP } });
-    assert.equal(refused.status, 400);
-    assert.equal(refused.headers['access-control-allow-origin'], APP);
-    stream.close();
-    await cluster.stop();
   });
 });

@@ -6,7 +6,6 @@ import { parseCursor } from '../../lib/order/cursor';
 import type { Reader } from '../../lib/log/reader';
 import { checkOptions } from '../../lib/options/options';
 import { Throttle, ThrottleRules } from '../../lib/log/throttle';
-import { Cluster } from '../support/cluster';
 import { plainServers, type PlainServer } from '../support/plain';
 import { ReadLog } from '../support/read_log';
 import { Stream } from '../support/stream';
@@ -397,44 +396,6 @@ describe('a client of a throttled key', () => {
     assert.equal((await sse.publish('price', '2', { confirm: true })).clients, 0);
     assert.equal((await sse.publish(['price', 'news'], '3', { confirm: true })).clients, 1);
     for (const stream of streams) stream.close();
-  });
-});
-
-describe('a client of a throttled key in an app of two workers', () => {
-  const clusters: Cluster[] = [];
-  after(() => Promise.all(clusters.map((cluster) => cluster.stop())));
-
-  it('gets on another worker what was held back from it on the first', async () => {
-    const throttle = { price: { interval: 60_000, keep: 'latest' } };
-    const cluster = await Cluster.start({ workers: 2, config: { sse: { throttle } } });
-    clusters.push(cluster);
-    const [here, there] = await cluster.allWorkers();
-    const publish = async (key: string, data: string): Promise<unknown> =>
-      (await fetch(`${here!.url}/publish?key=${key}&data=${data}`)).json();
-    const first = await open(`${here!.url}/stream?connectKey=price&connectKey=news`);
-    for (const [key, data] of [
-      ['price', '1'],
-      ['price', '2'],
-      ['news', 'a'],
-    ] as const) {
-      await publish(key, data);
-    }
-    await first.untilMessages(2);
-    first.close();
-    await publish('news', 'b');
-    const second = await open(`${there!.url}/stream?connectKey=price&connectKey=news`, {
-      headers: { 'Last-Event-ID': first.lastEventId },
-    });
-    await second.untilMessages(2);
-    assert.deepEqual(
-      [first.data, second.data],
-      [
-        ['1', 'a'],
-        ['2', 'b'],
-      ],
-    );
-    assert.deepEqual(second.own('gap'), []);
-    second.close();
   });
 });
 

@@ -3,7 +3,6 @@ import type { Connection } from '../../lib/connection/connection';
 import { Confirmations } from '../../lib/pump/confirmations';
 import { Pools } from '../../lib/connection/pools';
 import type { Reader } from '../../lib/log/reader';
-import { Cluster } from '../support/cluster';
 import { plainServers } from '../support/plain';
 import { ReadLog } from '../support/read_log';
 import { Stream } from '../support/stream';
@@ -109,31 +108,5 @@ describe('publish with confirm', () => {
     await assert.rejects(sse.publish('a', 'x', { confirm: 'yes' as never }), { code: 'ERR_SSE_OPTIONS' });
     await sse.stop();
     await assert.rejects(sse.publish('a', 'x', { confirm: true }), { code: 'ERR_SSE_STOPPED' });
-  });
-});
-
-describe('publish with confirm in an app of two workers', () => {
-  const clusters: Cluster[] = [];
-  after(() => Promise.all(clusters.map((cluster) => cluster.stop())));
-
-  it('counts over both, over one, and says when one does not answer, in 2 s', async () => {
-    const cluster = await Cluster.start({ workers: 2 });
-    clusters.push(cluster);
-    const [here, there] = (await cluster.allWorkers()) as [{ url: string; pid: number }, { url: string; pid: number }];
-    const streams = await Promise.all([here, here, there].map(({ url }) => open(`${url}/stream?connectKey=a`)));
-    const confirmed = async (reach: string): Promise<unknown> => {
-      const response = await fetch(`${here.url}/publish?key=a&data=x&confirm=1&reach=${reach}`);
-      const { clients, complete } = (await response.json()) as Record<string, unknown>;
-      return { clients, complete };
-    };
-    assert.deepEqual(await confirmed('everywhere'), { clients: 3, complete: true });
-    assert.deepEqual(await confirmed('host'), { clients: 3, complete: true });
-    assert.deepEqual(await confirmed('process'), { clients: 2, complete: true });
-    await cluster.signal(there.pid, 'SIGSTOP');
-    const began = performance.now();
-    assert.deepEqual(await confirmed('everywhere'), { clients: 2, complete: false });
-    assert.ok(performance.now() - began < 2_500);
-    await cluster.signal(there.pid, 'SIGCONT');
-    for (const stream of streams) stream.close();
   });
 });

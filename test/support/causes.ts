@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict';
 import type { Reach } from '../../lib/message/reach';
-import type { Cluster } from './cluster';
 import { eventually } from './eventually';
+import type { Worker } from './fixture';
 import { Stream } from './stream';
 
 /** Plugins for a cluster whose workers and agent publish for every cause there is. */
 export const CAUSES_PLUGIN = { causes: 'causes' } as const;
+
+/** An app with that plugin, and `own_port`. */
+interface CausesApp {
+  allWorkers(): Promise<Worker[]>;
+  workers(): Worker[];
+  read(name: string): string;
+}
 
 /** A row of the table of who gets a message, by the code that publishes it. */
 export interface Row {
@@ -64,27 +71,27 @@ export interface CausedReceipt {
 // Each message has data of its own: a worker that was started again may find an old order.
 let orders = 0;
 
-/** One client on every worker of a cluster, all of them with the same key. */
+/** One client on every worker of an app, all of them with the same key. */
 export class Audience {
   /** By their workers' pids. */
   readonly clients: ReadonlyMap<number, Stream>;
-  readonly #cluster: Cluster;
+  readonly #app: CausesApp;
   /** What was published last. */
   lastOrder = { data: '' };
 
-  private constructor(cluster: Cluster, clients: ReadonlyMap<number, Stream>) {
-    this.#cluster = cluster;
+  private constructor(app: CausesApp, clients: ReadonlyMap<number, Stream>) {
+    this.#app = app;
     this.clients = clients;
   }
 
   /** Resolves when all of them are there. */
-  static async of(cluster: Cluster): Promise<Audience> {
+  static async of(app: CausesApp): Promise<Audience> {
     const clients = new Map<number, Stream>();
-    for (const { pid, url } of await cluster.allWorkers()) {
+    for (const { pid, url } of await app.allWorkers()) {
       const stream = await Stream.open(`${url}/stream?connectKey=a`);
       clients.set(pid, await stream.until(({ events }) => events.length > 0));
     }
-    return new Audience(cluster, clients);
+    return new Audience(app, clients);
   }
 
   /**
@@ -146,7 +153,7 @@ export class Audience {
   }
 
   async #order(cause: string, data: string, reach?: Reach): Promise<void> {
-    const workers = this.#cluster.workers();
+    const workers = this.#app.workers();
     // Another worker each time.
     const worker = workers[orders % workers.length];
     const query = String(new URLSearchParams({ cause, data, ...(reach === undefined ? {} : { reach }) }));
@@ -155,7 +162,7 @@ export class Audience {
   }
 
   #receipts(data: string): CausedReceipt[] {
-    return this.#cluster
+    return this.#app
       .read('receipts')
       .split('\n')
       .filter((line) => line.endsWith('}'))

@@ -1,27 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { environment } from './environment';
 import { eventually } from './eventually';
 import { freePort } from './free_port';
+import { appPath, FixtureDir, pluginsOf, type Worker } from './fixture';
 import { bornAt, isAlive } from './processes';
 
-/** A worker of a cluster, with a port of its own. */
-export interface Worker {
-  readonly pid: number;
-  readonly url: string;
-}
+export type { Worker };
 
 /** What a cluster runs. */
 export interface ClusterOptions {
@@ -42,15 +28,20 @@ export interface ClusterOptions {
   serverEnv?: string;
 }
 
-const FIXTURES = join(__dirname, '../fixtures');
 const TYPESCRIPT_MAIN = ['--require', 'tsx/cjs', join(__dirname, 'cluster_main.ts')];
 
-/** A real Egg cluster, in production mode: master, agent and workers, each a process. */
+/**
+ * A real Egg cluster, in production mode: master, agent and workers, each a process.
+ *
+ * For what egg-mock's `mm.cluster` cannot do (see `Workers`): in its environment, Egg forks no worker anew that has died,
+ * and `mm` asks each worker after every test. So it is for processes that are killed or stopped, for several hosts, and for
+ * what Egg does in production alone.
+ */
 export class Cluster {
   readonly url: string;
   readonly port: number;
   readonly #master: ChildProcess;
-  readonly #dir: string;
+  readonly #dir: FixtureDir;
   readonly #workers: number;
   #printed = '';
   #readyAt = 0;
@@ -58,7 +49,7 @@ export class Cluster {
   #closed = false;
   #stopped = false;
 
-  private constructor(master: ChildProcess, dir: string, port: number, workers: number) {
+  private constructor(master: ChildProcess, dir: FixtureDir, port: number, workers: number) {
     this.#master = master;
     this.#dir = dir;
     this.#workers = workers;
@@ -74,10 +65,9 @@ export class Cluster {
   /** Starts one; resolves when every worker serves, rejects with what was printed when it ends before. */
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
     const { workers = 1, app = 'basic', config = {}, plugins = {}, main, serverEnv = 'prod', env: more = {} } = options;
-    const dir = mkdtempSync(join(tmpdir(), 'egg-sse-test-'));
-    mkdirSync(join(dir, 'workers'));
+    const dir = new FixtureDir();
     const { port = await freePort() } = options;
-    const baseDir = resolve(FIXTURES, 'apps', app);
+    const baseDir = appPath(app);
     const master = spawn(process.execPath, main === undefined ? TYPESCRIPT_MAIN : [main], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       cwd: main === undefined ? undefined : baseDir,
@@ -88,14 +78,13 @@ export class Cluster {
         EGG_SERVER_ENV: serverEnv,
         EGG_TYPESCRIPT: String(main === undefined),
         EGG_MASTER_LOGGER_LEVEL: 'ERROR',
-        HOME: dir,
-        FIXTURE_DIR: dir,
-        FIXTURE_CONFIG: JSON.stringify(config),
+        HOME: dir.path,
+        ...dir.environment(config),
         FIXTURE_CLUSTER: JSON.stringify({
           baseDir,
           workers,
           port,
-          plugins: toPlugins({ ownPort: 'own_port', ...plugins }),
+          plugins: pluginsOf({ ownPort: 'own_port', ...plugins }),
         }),
       },
     });
@@ -104,7 +93,7 @@ export class Cluster {
     master.on('message', ({ action }: { action?: string }) => (ready ||= action === 'egg-ready'));
     await eventually(() => ready || cluster.#closed, 'the cluster is ready or has ended');
     if (!ready) {
-      rmSync(dir, { recursive: true, force: true });
+      dir.remove();
       throw new Error(`the app did not start:\n${cluster.#printed}`);
     }
     cluster.#readyAt = performance.now();
@@ -123,19 +112,7 @@ export class Cluster {
 
   /** The living workers. */
   workers(): Worker[] {
-    if (this.#stopped) return [];
-    return this.#alive().map(({ pid, port }) => ({ pid, url: `http://127.0.0.1:${port}` }));
-  }
-
-  /** Of all workers that there were, those that live. */
-  #alive(): { pid: number; port: number }[] {
-    return readdirSync(join(this.#dir, 'workers'))
-      .filter((name) => /^\d+$/.test(name) && isAlive(Number(name)))
-      .map((name) => {
-        const { port, born } = JSON.parse(this.read(join('workers', name))) as { port: number; born: string };
-        return { pid: Number(name), port, born };
-      })
-      .filter(({ pid, born }) => isAlive(pid, born));
+    return this.#stopped ? [] : this.#dir.workers();
   }
 
   /** The workers, once all of them live and serve. */
@@ -172,20 +149,17 @@ export class Cluster {
 
   /** What the processes of the app `basic` wrote to a log. */
   log(name: string): string {
-    return this.read(join('logs', name));
+    return this.#dir.log(name);
   }
 
-  /** What the processes wrote to a file of the test's folder, `FIXTURE_DIR`. */
+  /** What the processes wrote to a file of the test's folder. */
   read(name: string): string {
-    const file = join(this.#dir, name);
-    return existsSync(file) ? readFileSync(file, 'utf8') : '';
+    return this.#dir.read(name);
   }
 
   /** Writes a file of the test's folder, which is there whole or not at all. */
   write(name: string, text: string): void {
-    const file = join(this.#dir, name);
-    writeFileSync(`${file}.new`, text);
-    renameSync(`${file}.new`, file);
+    this.#dir.write(name, text);
   }
 
   /** How it ended. */
@@ -213,14 +187,8 @@ export class Cluster {
       await exited;
     }
     const ms = performance.now() - began;
-    await eventually(() => this.#alive().length === 0, 'all workers are gone');
-    rmSync(this.#dir, { recursive: true, force: true });
+    await eventually(() => this.#dir.workers().length === 0, 'all workers are gone');
+    this.#dir.remove();
     return ms;
   }
-}
-
-function toPlugins(paths: Readonly<Record<string, string>>): Record<string, { enable: true; path: string }> {
-  return Object.fromEntries(
-    Object.entries(paths).map(([name, path]) => [name, { enable: true, path: resolve(FIXTURES, 'plugins', path) }]),
-  );
 }
