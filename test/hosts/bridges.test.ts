@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Cluster } from '../support/cluster';
+import { Cluster, REDIS_PLUGIN } from '../support/cluster';
 import { eventually } from '../support/eventually';
 import { RedisServer } from '../support/redis_server';
 import { Stream } from '../support/stream';
@@ -23,7 +23,8 @@ class Hosts {
     const clusters: Cluster[] = [];
     for (const host of [0, 1]) {
       const config = configOf(redis, host);
-      clusters.push(await Cluster.start({ workers: WORKERS, plugins: { bridges: 'bridges' }, config }));
+      const plugins = { bridges: 'bridges', ...('redis' in config && REDIS_PLUGIN) };
+      clusters.push(await Cluster.start({ workers: WORKERS, plugins, config }));
     }
     return new Hosts(redis, clusters);
   }
@@ -75,22 +76,25 @@ class Hosts {
 
 const CHANNELS = { channels: { a: true, told: { key: 'a', event: 'told' } }, patterns: { 'room:*': 'a' } } as const;
 
-for (const [order, configOf, perHost] of [
+for (const [order, configOf, perHost, ofApps] of [
   [
     'the order is that of Redis, too',
-    ({ options }: RedisServer, host: number) =>
+    ({ options, eggOptions }: RedisServer, host: number) =>
       host === 0
         ? { sse: { redis: options, bridges: { redis: CHANNELS } } }
         : {
-            redis: { clients: { shared: options } },
+            redis: { clients: { shared: eggOptions } },
             sse: { redis: { client: 'shared' }, bridges: { redis: { client: 'shared', ...CHANNELS } } },
           },
     2 * (WORKERS + 1) + 1,
+    // The app's client, of each worker of one host.
+    WORKERS,
   ],
   [
     'each host has an order of its own',
     ({ options }: RedisServer) => ({ sse: { bridges: { redis: { ...options, ...CHANNELS } } } }),
     1,
+    0,
   ],
 ] as const) {
   describe(`what is published in Redis, with two hosts, when ${order},`, () => {
@@ -115,7 +119,7 @@ for (const [order, configOf, perHost] of [
     });
 
     it('takes one more connection of each agent', async () => {
-      assert.equal(await hosts.connections(), 2 * perHost);
+      assert.equal(await hosts.connections(), 2 * perHost + ofApps);
     });
 
     it('comes again once an agent that was killed is there again', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Audience, CAUSES_PLUGIN, ROWS } from '../support/causes';
-import { Cluster } from '../support/cluster';
+import { Cluster, REDIS_PLUGIN } from '../support/cluster';
 import { eventually } from '../support/eventually';
 import { freePort } from '../support/free_port';
 import { describeWithRedis, RedisServer } from '../support/redis_server';
@@ -14,15 +14,16 @@ describeWithRedis('a message in an app of two hosts with two workers each, and a
   before(async () => {
     redis = await RedisServer.start();
     for (let i = 0; i < 2; i++) {
-      const cluster = await Cluster.start({
-        workers: 2,
-        plugins: CAUSES_PLUGIN,
+      const cluster = await Cluster.start(
         // One by the name of a client of the app's, one by its own options.
-        config:
-          i === 0
-            ? { redis: { clients: { shared: redis.options } }, sse: { redis: { client: 'shared' } } }
-            : { sse: { redis: redis.options } },
-      });
+        i === 0
+          ? {
+              workers: 2,
+              plugins: { ...CAUSES_PLUGIN, ...REDIS_PLUGIN },
+              config: { redis: { clients: { shared: redis.eggOptions } }, sse: { redis: { client: 'shared' } } },
+            }
+          : { workers: 2, plugins: CAUSES_PLUGIN, config: { sse: { redis: redis.options } } },
+      );
       hosts.push(cluster);
       audiences.push(await Audience.of(cluster));
     }
@@ -97,7 +98,8 @@ describeWithRedis('a message in an app of two hosts with two workers each, and a
   it('takes two connections to Redis of each worker, and of each agent', async () => {
     const list = String(await redis.admin.client('LIST'));
     const connections = list.trim().split('\n').length - 1;
-    assert.equal(connections, 2 * (4 + 2));
+    // The app's client of each worker of one host is there as well.
+    assert.equal(connections, 2 * (4 + 2) + 2);
   });
 });
 

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { environment } from './environment';
 import { eventually } from './eventually';
 import { freePort } from './free_port';
@@ -27,6 +27,9 @@ export interface ClusterOptions {
   /** Egg's name for the environment, which says what files of `config/` are read. */
   serverEnv?: string;
 }
+
+/** The plugin that gives an app its own Redis clients. */
+export const REDIS_PLUGIN = { redis: dirname(require.resolve('egg-redis/package.json')) } as const;
 
 const TYPESCRIPT_MAIN = ['--require', 'tsx/cjs', join(__dirname, 'cluster_main.ts')];
 

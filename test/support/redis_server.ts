@@ -64,6 +64,11 @@ export class RedisServer {
     return { host: '127.0.0.1', port: this.port };
   }
 
+  /** What egg-redis wants to be told of it. */
+  get eggOptions(): { host: string; port: number; password: string; db: number } {
+    return { ...this.options, password: '', db: 0 };
+  }
+
   /** Commands to it. */
   get admin(): Redis {
     if (this.#admin === undefined) {
