@@ -71,7 +71,7 @@ export function assemble(given: PartsOptions): Parts {
   const pump = new Pump(readers, {
     maxBatchBytes: Math.max(1, options.maxUnsentBytes - NODE_BUFFER_BYTES),
     onGap: (gap) => events.emit('gap', gap),
-    onSettled: (through) => confirmations.settle(through),
+    onPassed: (through) => confirmations.pass(through),
     onError: (error) => logger.error(toError(error)),
   });
   const runs = new Runs({

@@ -77,7 +77,7 @@ export class Hub implements Replica {
   }
 
   arrive(position: Position): void {
-    this.#log.begin(position);
+    this.#log.arrive(position);
   }
 
   follow(inSight: boolean): void {
@@ -120,7 +120,7 @@ export class Hub implements Replica {
     const { mailboxes } = this.#log;
     if (act.do === 'take') {
       // Whoever has missed it is told what waits.
-      if (position !== undefined) this.#log.begin(position);
+      if (position !== undefined) this.#log.arrive(position);
       for (const { key, cursors } of act.taken) for (const cursor of cursors) mailboxes.onTaken(key, cursor);
       for (const { key, cursor } of act.told) mailboxes.onTold(key, cursor);
       return;

@@ -263,7 +263,7 @@ export class Joins {
     connection.isGreeted = true;
     if (frames.length > 0) connection.write(Buffer.concat(frames), performance.now());
     for (const gap of gaps) this.#events.emit('gap', gap);
-    if (reader.position !== this.#readers.head || reader.throttle?.holdsBack === true) this.#pump.wake(connection);
+    if (reader.offset !== this.#readers.head || reader.throttle?.holdsBack === true) this.#pump.wake(connection);
   }
 
   /** Gives a stream that had none its place in the order. */
