@@ -23,16 +23,16 @@ import { Confirmations } from './pump/confirmations';
 import { Pump } from './pump/pump';
 import { Runs, type Detach } from './runs/runs';
 
-/** What the parts of a process are made of. */
+/** The options of a process's parts. */
 export interface PartsOptions {
   readonly options: SseOptions;
   readonly broker: Broker;
   readonly logger: SseLogger;
-  /** The context of an open stream's request, for the authorizer. Left out: the request. */
+  /** The context of an open stream's request, for the authorizer. Left out: the request itself. */
   readonly contextOf?: ((request: SseRequest) => Promise<object>) | undefined;
-  /** What runs go on in when the request that started them is over. Left out: no context. */
+  /** Runs the producers of runs apart from the request that started them. Left out: in no context. */
   readonly detach?: Detach | undefined;
-  /** Whether runs may be started here. Left out: if there are any. */
+  /** Whether runs may be started here. Left out: yes, unless `config.sse.runs` is false. */
   readonly producesRuns?: boolean | undefined;
 }
 
@@ -51,7 +51,7 @@ export interface Parts {
 
 const NO_HISTORY: Bounds = { age: 0, count: 0, bytes: 16 * 1024 * 1024 };
 
-// Node buffers this much before it says that a client is behind, whatever was asked.
+// Node buffers this much before it says that a client is behind; `maxUnsentBytes` includes it.
 const NODE_BUFFER_BYTES = 16 * 1024;
 
 /** Puts the parts of a process together, in the order in which they need each other. */

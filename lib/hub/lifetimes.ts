@@ -7,13 +7,13 @@ import type { Pump } from '../pump/pump';
 import type { Runs } from '../runs/runs';
 import type { Joins } from './join';
 
-// What a stream that ends now should take, at most, of Egg's 5 s before a worker is killed.
+// Egg kills a worker 5 s after it told it to stop: streams get this much of that to end.
 const DRAIN_MS = 3_000;
 
-// A worker that comes back should not have to open more streams a second than this.
+// Clients that are told to come back per ms, at most: a new worker must not be overrun by them.
 const RETURNS_PER_MS = 1;
 
-/** How long streams live: pings them, ends those whose time is up, and all of them when the worker goes. */
+/** The lifetimes of streams: pings them, ends those whose time is up, and all of them when the worker goes. */
 export class Lifetimes {
   readonly #options: SseOptions;
   readonly #pools: Pools;
@@ -32,7 +32,7 @@ export class Lifetimes {
     this.#runs = parts.runs;
   }
 
-  /** Starts the one timer that pings, ends what is too old and lets history expire. It keeps no process alive. */
+  /** Starts the one timer that pings, ends old streams and lets history expire. It keeps no process alive. */
   start(): void {
     const { pingInterval, maxAge } = this.#options;
     const finest = Math.min(pingInterval || maxAge, maxAge) / 10;
@@ -41,8 +41,8 @@ export class Lifetimes {
   }
 
   /**
-   * Lets no more clients join and ends the streams that are open, each told when to come back, spread so that the next
-   * worker is not overrun. Resolves when all are gone, 3 s later at the latest.
+   * Lets no more clients join and ends the open streams. Each is told when to come back, spread over a time, so that
+   * the next worker is not overrun. Resolves when all are gone, 3 s later at the latest.
    */
   async drain(): Promise<void> {
     this.#joins.close();
