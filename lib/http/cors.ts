@@ -23,7 +23,7 @@ export class Cors {
     this.#methods = isOn(publisher) ? 'GET, HEAD, POST' : 'GET, HEAD';
   }
 
-  /** The one of an app's options; undefined when CORS is off. */
+  /** The CORS of an app's options; undefined when it is off. */
   static of({ cors, publisher }: { cors: SseCors | false; publisher: SsePublisher | false }): Cors | undefined {
     return cors === false ? undefined : new Cors(cors, publisher);
   }

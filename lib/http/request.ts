@@ -7,7 +7,7 @@ import { weightsOf } from './headers';
 
 type Limits = Pick<SseOptions, 'maxKeys' | 'maxKeyLength'>;
 
-/** The wishes of a client. */
+/** A client's request for a stream, parsed. */
 export interface Asked {
   /** The keys, each once, in the order asked. */
   readonly keys: readonly string[];
@@ -20,7 +20,7 @@ export interface Asked {
 }
 
 /**
- * Reads the wishes of a request for a stream.
+ * Parses a request for a stream.
  *
  * Throws `SseError` with the status that answers it: `ERR_SSE_METHOD` (405), `ERR_SSE_ACCEPT` (406),
  * `ERR_SSE_KEY` and `ERR_SSE_KEYS` (400).
@@ -38,8 +38,8 @@ export function readRequest(request: SseRequest, options: Limits): Asked {
 }
 
 /**
- * Reads the wishes of a request that a controller opens as a stream, with the controller's keys; method and `Accept`
- * may be any. Without keys there is nothing that could be resumed.
+ * Parses a request that a controller opens as a stream, with the controller's keys; its method and `Accept` may be any.
+ * Without keys there is nothing that could be resumed.
  *
  * Throws `SseError`: `ERR_SSE_KEY` and `ERR_SSE_KEYS` (400).
  */
