@@ -155,7 +155,7 @@ export class Connection {
     return this.#response.req;
   }
 
-  /** Compresses all that is written from now on; the head must say so. Connections with the same keys share `deflate`. */
+  /** Compresses all that is written from now on; the head must say so. Holders of the same keys share `deflate`. */
   compress(deflate: SharedDeflate): void {
     if (this.#deflate === undefined) this.#wire.write(this.#response, GZIP_HEADER);
     this.#deflate = deflate;

@@ -1,23 +1,24 @@
 import { Connection, type Asking, type ConnectionOwner, type StateChange, type Terms } from './connection.mjs';
 import type { StreamEvent } from './parser.mjs';
-import { newName, type Channel, type ToHolder, type ToTabs } from './protocol.mjs';
+import { newName, type Channel, type ToLeader, type ToTabs } from './protocol.mjs';
 import { Recent } from './recent.mjs';
 
+/** A tab on the channel. */
 interface Tab {
   keys: readonly string[];
   readonly hasHeaders: boolean;
-  /** It has gone; its keys stay for a moment, in case that it was only reloaded. */
+  /** Whether it has gone; its keys stay for a moment, since it may be a reload. */
   isLeaving?: boolean;
 }
 
-const SETTLE_MS = 10;
+const UPDATE_MS = 10;
 const LINGER_MS = 5_000;
 const ASK_MS = 5_000;
 
 type Say<Message> = Message extends unknown ? Omit<Message, 'by'> : never;
 
-/** Holds one connection for all tabs on a channel: with the keys of all of them, for as long as there are any. */
-export class Holder implements ConnectionOwner {
+/** Leads the tabs on a channel: it has one connection for all of them, with all their keys, as long as any is there. */
+export class Leader implements ConnectionOwner {
   readonly #id = newName();
   readonly #channel: Channel;
   readonly #locks: LockManager | undefined;
@@ -28,7 +29,7 @@ export class Holder implements ConnectionOwner {
   #change: StateChange = { state: 'connecting' };
   #answer: ((headers: Record<string, string> | undefined) => void) | undefined;
 
-  /** `locks`: of tabs that may go. `recent`: what this connection has brought so far, of one that takes over. */
+  /** `locks`: they tell when a tab is gone. `recent`: the newest events of the leader before, if there was one. */
   constructor(terms: Terms, channel: Channel, locks?: LockManager, recent?: Recent) {
     this.#channel = channel;
     this.#locks = locks;
@@ -36,12 +37,12 @@ export class Holder implements ConnectionOwner {
     this.#isOpen = !!recent;
     this.#connection = new Connection(terms, this);
     // oxlint-disable-next-line unicorn/prefer-add-event-listener -- a port is started by that alone
-    channel.onmessage = ({ data }) => this.#hear(data as ToHolder);
+    channel.onmessage = ({ data }) => this.#hear(data as ToLeader);
     this.#say({ say: 'lead', at: this.#recent.cursor });
     if (!recent) return;
     const { keys, cursor } = this.#recent;
     this.#connection.open(keys, [], cursor);
-    // In place of those that lived with the holder before: they join in a moment, if they live.
+    // It stands for the tabs of the leader before, which join in a moment if they live.
     this.#tabs.set('', { keys, hasHeaders: false });
     this.#leave('');
   }
@@ -50,73 +51,6 @@ export class Holder implements ConnectionOwner {
     this.#isOpen = false;
     this.#connection.close();
     this.#channel.close();
-  }
-
-  #say(message: Say<ToTabs>): void {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that is of windows
-    this.#channel.postMessage({ by: this.#id, ...message });
-  }
-
-  #hear(message: ToHolder): void {
-    if (message.do === 'join') this.#join(message);
-    else if (message.do === 'leave') this.#leave(message.from);
-    else if (message.do === 'wake') this.#connection.wake();
-    else if (message.do === 'headers') this.#answer?.(message.headers);
-    else if (message.do === 'keys') {
-      const tab = this.#tabs.get(message.from);
-      if (!tab) return;
-      tab.keys = message.keys;
-      this.#settleSoon();
-    }
-  }
-
-  #join({ from, keys, at, hasHeaders }: Extract<ToHolder, { do: 'join' }>): void {
-    const isKnown = this.#tabs.has(from);
-    this.#tabs.set(from, { keys, hasHeaders });
-    if (!isKnown) {
-      // Granted when the tab is gone, however it went.
-      void this.#locks?.request(from, () => this.#leave(from));
-    }
-    const isFirst = !this.#isOpen;
-    if (isFirst) this.#recent = new Recent(at, keys);
-    const { keys: held } = this.#recent;
-    this.#say({ say: 'welcome', to: from, held, change: this.#change, ...this.#recent.after(at, keys) });
-    this.#isOpen = true;
-    if (isFirst) this.#connection.open(keys, [], at);
-    else this.#settleSoon();
-  }
-
-  #leave(from: string): void {
-    const tab = this.#tabs.get(from);
-    if (!tab || tab.isLeaving) return;
-    tab.isLeaving = true;
-    setTimeout(() => {
-      if (this.#tabs.get(from) === tab) this.#tabs.delete(from);
-      this.#settle();
-    }, LINGER_MS);
-  }
-
-  #settleSoon(): void {
-    setTimeout(() => this.#settle(), SETTLE_MS);
-  }
-
-  /** Lets the connection hold what the tabs have. */
-  #settle(): void {
-    if (!this.#isOpen) return;
-    if (this.#tabs.size === 0) {
-      this.#connection.close();
-      this.#rest();
-      return;
-    }
-    const keys = new Set([...this.#tabs.values()].flatMap((tab) => tab.keys));
-    const before = this.#recent.keys;
-    const added = [...keys].filter((key) => !before.includes(key));
-    if (added.length === 0 && keys.size === before.length) return;
-    this.#recent.hold(keys);
-    this.#say({ say: 'held', keys: [...keys] });
-    // For those who come before it is: the others have not noticed anything.
-    this.#change = { state: 'connecting' };
-    this.#connection.open([...keys], added);
   }
 
   onEvents(events: readonly StreamEvent[]): void {
@@ -135,22 +69,89 @@ export class Holder implements ConnectionOwner {
     if (change.state === 'closed') this.#rest();
   }
 
-  /** Whoever comes now begins anew. */
-  #rest(): void {
-    this.#tabs.clear();
-    this.#isOpen = false;
-    this.#change = { state: 'connecting' };
-  }
-
   /** Asks the newest of the tabs that have headers. */
   async headers(asking: Asking): Promise<Record<string, string> | undefined> {
     const to = [...this.#tabs].findLast(([, tab]) => tab.hasHeaders && !tab.isLeaving)?.[0];
     if (!to) return undefined;
     return new Promise((resolve, reject) => {
       this.#answer = resolve;
-      // It may be gone: then the next attempt asks another.
+      // That tab may be gone: then the next attempt asks another one.
       setTimeout(reject, ASK_MS);
       this.#say({ say: 'ask', to, asking });
     });
+  }
+
+  #say(message: Say<ToTabs>): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that is of windows
+    this.#channel.postMessage({ by: this.#id, ...message });
+  }
+
+  #hear(message: ToLeader): void {
+    if (message.do === 'join') this.#join(message);
+    else if (message.do === 'leave') this.#leave(message.from);
+    else if (message.do === 'wake') this.#connection.wake();
+    else if (message.do === 'headers') this.#answer?.(message.headers);
+    else if (message.do === 'keys') {
+      const tab = this.#tabs.get(message.from);
+      if (!tab) return;
+      tab.keys = message.keys;
+      this.#updateKeysSoon();
+    }
+  }
+
+  #join({ from, keys, at, hasHeaders }: Extract<ToLeader, { do: 'join' }>): void {
+    const isKnown = this.#tabs.has(from);
+    this.#tabs.set(from, { keys, hasHeaders });
+    if (!isKnown) {
+      // The lock is granted when the tab is gone, even by a crash.
+      void this.#locks?.request(from, () => this.#leave(from));
+    }
+    const isFirst = !this.#isOpen;
+    if (isFirst) this.#recent = new Recent(at, keys);
+    const { keys: held } = this.#recent;
+    this.#say({ say: 'welcome', to: from, held, change: this.#change, ...this.#recent.after(at, keys) });
+    this.#isOpen = true;
+    if (isFirst) this.#connection.open(keys, [], at);
+    else this.#updateKeysSoon();
+  }
+
+  #leave(from: string): void {
+    const tab = this.#tabs.get(from);
+    if (!tab || tab.isLeaving) return;
+    tab.isLeaving = true;
+    setTimeout(() => {
+      if (this.#tabs.get(from) === tab) this.#tabs.delete(from);
+      this.#updateKeys();
+    }, LINGER_MS);
+  }
+
+  #updateKeysSoon(): void {
+    setTimeout(() => this.#updateKeys(), UPDATE_MS);
+  }
+
+  /** Lets the connection hold the keys of all tabs. */
+  #updateKeys(): void {
+    if (!this.#isOpen) return;
+    if (this.#tabs.size === 0) {
+      this.#connection.close();
+      this.#rest();
+      return;
+    }
+    const keys = new Set([...this.#tabs.values()].flatMap((tab) => tab.keys));
+    const before = this.#recent.keys;
+    const added = [...keys].filter((key) => !before.includes(key));
+    if (added.length === 0 && keys.size === before.length) return;
+    this.#recent.hold(keys);
+    this.#say({ say: 'held', keys: [...keys] });
+    // For tabs that join before it is open again: the others notice nothing.
+    this.#change = { state: 'connecting' };
+    this.#connection.open([...keys], added);
+  }
+
+  /** Forgets all tabs: the next one that joins begins anew. */
+  #rest(): void {
+    this.#tabs.clear();
+    this.#isOpen = false;
+    this.#change = { state: 'connecting' };
   }
 }
