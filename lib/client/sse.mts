@@ -27,7 +27,7 @@ export interface SseEventMap {
 export interface ConnectOptions {
   /** The keys to listen to. Left out: none, only messages that are published to all. */
   readonly keys?: string | readonly string[];
-  /** Headers of each request, or a function called before each connect and, with `status: 401`, when they are refused. */
+  /** Headers of each request, or a function: called before each connect and, with `status: 401`, after a refusal. */
   readonly headers?: HeadersOf;
   /** Whether cookies go to another origin. Left out: no. */
   readonly withCredentials?: boolean;

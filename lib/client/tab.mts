@@ -1,6 +1,6 @@
 import { Connection, type Asking, type State, type StateChange, type Terms } from './connection.mjs';
-import { Leader } from './leader.mjs';
 import { lead } from './lead.mjs';
+import { Leader } from './leader.mjs';
 import type { StreamEvent } from './parser.mjs';
 import { newName, scopeOf, type Channel, type ToLeader, type ToTabs } from './protocol.mjs';
 import { Recent } from './recent.mjs';

@@ -204,7 +204,7 @@ export class Connection {
     await once(this.#response, 'close');
   }
 
-  /** Drops the socket, whatever waits. */
+  /** Drops the socket, with all bytes that wait. */
   destroy(reason: CloseReason): void {
     this.#finish(reason);
     this.#response.destroy();

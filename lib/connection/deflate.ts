@@ -14,7 +14,7 @@ export interface Inflater {
   heard: number;
 }
 
-/** Of a client that received something else last than a shared block. */
+/** The `heard` of a client that received something else last than a shared block. */
 export const NOTHING_SHARED = -1;
 
 /** The header of a gzip stream (RFC 1952, 2.3): deflate, no name, no time, system unknown. */

@@ -10,7 +10,7 @@ import { encode, encodeOwn, toFrame, type EncodedEvent, type SseMessage } from '
 import type { First } from '../options/open';
 import { Source, type SseSource } from './source';
 
-/** How a source is piped. */
+/** Options of `pipe`. */
 export interface PipeOptions {
   /** Whether the stream ends when the source does. Left out: yes. */
   readonly end?: boolean;

@@ -30,7 +30,7 @@ export interface JoinRequest extends Partial<Omit<Admission, 'keys'>> {
   readonly lastEventId?: LastEventId | undefined;
   /** Whether each message is to say for which of its keys it is. Left out: no. */
   readonly showsKeys?: boolean;
-  /** Keys that it reads from now on, whatever its last event id is. */
+  /** Keys that it reads from now on, not from its last event id. */
   readonly newKeys?: readonly string[];
   /** Whether it reads nothing of the log but `run`. It is counted, and ended, as others are. */
   readonly isPrivate?: boolean;

@@ -190,7 +190,7 @@ function addKept(log: Log, reader: Reader, keys: readonly string[]): void {
   });
 }
 
-/** Moves a reader back to the entries `firstOf` some keys, and with no other key; `cursor` is its place with those. */
+/** Moves a reader back to the entries `firstOf` some keys, not with other keys; `cursor`: its place with those. */
 function moveBack(log: Log, reader: Reader, cursor: string, firstOf: (tail: Tail) => Entry | undefined): void {
   const since = new Map<string, number>();
   let { offset } = reader;

@@ -9,7 +9,7 @@ export interface ThrottledKeys {
   readonly intervals: ReadonlyMap<string, number>;
 }
 
-/** Finds the throttled keys among those of a connection. */
+/** Finds which of a connection's keys are throttled. */
 export class ThrottleRules {
   readonly #exact = new Map<string, number>();
   /** Longest first. */
@@ -93,7 +93,7 @@ export class Throttle {
     for (const key of this.#sent.keys()) if (!throttled.all.has(key)) this.#sent.delete(key);
   }
 
-  /** Holds back entries that a client that comes back may not have, in place of all but those that are live only. */
+  /** Holds back entries that a client which comes back may not have. Live-only entries that are held back stay so. */
   resume(entries: readonly Entry[]): void {
     const all = [...this.heldBack.filter(({ inOrder }) => !inOrder), ...entries].sort((a, b) => a.offset - b.offset);
     this.#heldBack = [];

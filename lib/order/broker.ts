@@ -98,7 +98,7 @@ export type Question =
   | { readonly received: string }
   /** Which of some runs, by their keys, it produces. */
   | { readonly runs: readonly string[] }
-  /** How many streams a user has, those that are asked for by earlier tickets included. */
+  /** How many streams a user has, together with the slots that earlier tickets ask for. */
   | { readonly slots: string; readonly ticket: Ticket };
 
 /** The answers to a question, and whether every process has answered in time. */

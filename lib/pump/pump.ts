@@ -75,7 +75,7 @@ export class Pump {
     this.#alarm.delete(connection);
   }
 
-  /** Visits every connection of a crowd soon, those that join it meanwhile included. */
+  /** Visits every connection of a crowd soon, even one that is added meanwhile. */
   wakeAll(crowd: Crowd): void {
     if (!this.#queued.has(crowd)) {
       this.#queued.add(crowd);
