@@ -244,7 +244,7 @@ describe('the demo on two hosts', { timeout: SUITE_MS }, () => {
 
   it('says how to get a Redis where there is none', async () => {
     const root = path.join(__dirname, '../..');
-    const start = promisify(execFile)(process.execPath, ['--require', 'tsx/cjs', 'example/start_redis.ts'], {
+    const start = promisify(execFile)(process.execPath, ['--require', 'tsx/cjs', 'example/proof/start_redis.ts'], {
       cwd: root,
       env: { ...process.env, PATH: path.join(root, 'test'), PORT: '0' },
     });

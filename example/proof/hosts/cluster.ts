@@ -1,4 +1,5 @@
 import './ctrl_c';
+import path from 'node:path';
 import { startCluster } from 'egg';
 
 // What the demo needs from the environment, so that nobody has to set it. Egg's processes inherit it.
@@ -17,7 +18,13 @@ console.info = () => {};
 /** Starts one host in this process: Egg's master, its agent and two workers. */
 export function startHost(port: number, onReady: () => void = () => {}): void {
   startCluster(
-    { baseDir: __dirname, workers: 2, port, typescript: true, require: [require.resolve('./ctrl_c')] },
+    {
+      baseDir: path.join(__dirname, '../..'),
+      workers: 2,
+      port,
+      typescript: true,
+      require: [require.resolve('./ctrl_c')],
+    },
     onReady,
   );
 }

@@ -1,8 +1,8 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { freePort, nextFreePort } from './free_port';
-import { openRedis, type Redis } from './redis';
+import { freePort, nextFreePort } from './hosts/free_port';
+import { openRedis, type Redis } from './hosts/redis';
 
 // `npm run start:redis`: two hosts, each an Egg cluster on a port of its own, and a Redis between them.
 
@@ -33,7 +33,7 @@ async function twoPorts(asked: string): Promise<[number, number]> {
 }
 
 function startHost(port: number, ports: readonly number[], { host, port: redisPort }: Redis): ChildProcess {
-  return fork(path.join(__dirname, 'host.ts'), {
+  return fork(path.join(__dirname, 'hosts/host.ts'), {
     env: {
       ...process.env,
       PORT: String(port),
