@@ -15,11 +15,18 @@ process.env.NODE_CONSOLE_LOGGRE_LEVEL ??= 'ERROR';
 // Egg's cluster tells of each worker that ends as it should by this alone.
 console.info = () => {};
 
-/** Starts one host in this process: Egg's master, its agent and two workers. */
+const APP = path.join(__dirname, '../..');
+const PROOF = path.join(__dirname, '..');
+
+/**
+ * Starts one host in this process: Egg's master, its agent and two workers. The proof is a plugin that only this start plugs
+ * in: the app does not know of it.
+ */
 export function startHost(port: number, onReady: () => void = () => {}): void {
   startCluster(
     {
-      baseDir: path.join(__dirname, '../..'),
+      baseDir: APP,
+      plugins: { proof: { enable: true, path: PROOF } },
       workers: 2,
       port,
       typescript: true,
