@@ -1,6 +1,6 @@
 import type { Agent, IBoot } from 'egg';
-import { Ledger } from './lib/ledger';
-import { isPrivate, privateKeyOf } from './lib/private_key';
+import { Ledger } from './proof/lib/ledger';
+import { isPrivate, privateKeyOf } from './proof/lib/private_key';
 
 /**
  * Demo only: a witness that no button kills.

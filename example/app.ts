@@ -1,7 +1,7 @@
 import type { Application, IBoot } from 'egg';
 import { PEOPLE } from './lib/people';
-import { privateKeyOf } from './lib/private_key';
-import { Workers } from './lib/workers';
+import { privateKeyOf } from './proof/lib/private_key';
+import { Workers } from './proof/lib/workers';
 
 /**
  * Says who is who, by the session.

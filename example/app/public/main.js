@@ -2,13 +2,13 @@ import { byId } from './element.js';
 import { Job } from './job.js';
 import { Logins } from './logins.js';
 import { Notices } from './notices.js';
-import { Returns } from './returns.js';
+import { Returns } from '/proof/returns.js';
 import { Room } from './room.js';
 import { Status } from './status.js';
 import { Stream } from './stream.js';
 import { Ticker } from './ticker.js';
-import { Wire } from './wire.js';
-import { Workers } from './workers.js';
+import { Wire } from '/proof/wire.js';
+import { Workers } from '/proof/workers.js';
 
 const room = new URLSearchParams(location.search).get('room') ?? 'lobby';
 

@@ -1,4 +1,4 @@
-import { paint } from './badge.js';
+import { paint } from '/proof/badge.js';
 import { byId } from './element.js';
 
 const STATES = {

@@ -1,6 +1,6 @@
 import { paint } from './badge.js';
-import { byId, element } from './element.js';
-import { post } from './post.js';
+import { byId, element } from '/public/element.js';
+import { post } from '/public/post.js';
 
 /** The workers that live, the one this page is on, and a button that kills it. */
 export class Workers {

@@ -1,4 +1,4 @@
-import { byId, element } from './element.js';
+import { byId, element } from '/public/element.js';
 
 const KEPT = 100;
 

@@ -1,8 +1,8 @@
 import { paint } from './badge.js';
-import { byId, element } from './element.js';
-import { post } from './post.js';
-import { Status } from './status.js';
-import { Stream } from './stream.js';
+import { byId, element } from '/public/element.js';
+import { post } from '/public/post.js';
+import { Status } from '/public/status.js';
+import { Stream } from '/public/stream.js';
 
 const KEPT = 500;
 

@@ -1,4 +1,4 @@
-import { byId } from './element.js';
+import { byId } from '/public/element.js';
 
 /**
  * Holds what came on the streams against what was sent.

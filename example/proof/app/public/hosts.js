@@ -1,4 +1,4 @@
-import { byId } from './element.js';
+import { byId } from '/public/element.js';
 import { Host } from './host.js';
 import { Proof } from './proof.js';
 
