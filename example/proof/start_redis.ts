@@ -40,7 +40,8 @@ function startHost(port: number, ports: readonly number[], { host, port: redisPo
       // Egg reads config/config.redis.ts as well.
       EGG_SERVER_SCOPE: 'redis',
       DEMO_HOSTS: ports.join(','),
-      DEMO_REDIS: `${host}:${redisPort}`,
+      REDIS_HOST: host,
+      REDIS_PORT: String(redisPort),
     },
   });
 }

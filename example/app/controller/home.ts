@@ -6,8 +6,7 @@ import { Controller } from 'egg';
 export default class HomeController extends Controller {
   async show(): Promise<void> {
     this.ctx.type = 'html';
-    const view = this.app.config.hosts.length > 1 ? 'proof/app/view/hosts.html' : 'app/view/home.html';
-    this.ctx.body = await readFile(path.join(this.app.baseDir, view));
+    this.ctx.body = await readFile(path.join(this.app.baseDir, 'app/view/home.html'));
   }
 }
 
