@@ -10,6 +10,9 @@ export default (): PowerPartial<EggAppConfig> => ({
   // File names carry no hash: the browser must ask whether they have changed.
   static: { maxAge: 0, buffer: false },
 
+  // See lib/page_view.ts.
+  view: { mapping: { '.html': 'page' } },
+
   bodyParser: { jsonLimit: '16kb' },
   // Errors of the API are JSON, whatever the client accepts.
   onerror: { accepts: (ctx: Context) => (ctx.path.startsWith('/api/') ? 'json' : 'html') },

@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import type { Application, Context } from 'egg';
 import type { Workers } from './lib/workers';
 
@@ -9,8 +7,12 @@ export function route({ router, config }: Application, workers: Workers): void {
 
   if (hosts.length > 1) {
     router.get('/', async (ctx: Context) => {
-      ctx.type = 'html';
-      ctx.body = await readFile(path.join(__dirname, 'app/view/hosts.html'));
+      await ctx.render('hosts.html', {
+        title: 'egg-sse on two hosts',
+        subtitle: 'Two Egg clusters, each with two workers, and one Redis. This page is connected to both.',
+        style: '/proof/hosts.css',
+        script: '/proof/hosts.js',
+      });
     });
   }
 
