@@ -1,4 +1,5 @@
 import { connect } from '/stream/client.js';
+import { attempt } from './attempt.js';
 import { byId } from './element.js';
 import { post } from './post.js';
 
@@ -61,13 +62,6 @@ function runOfPage() {
   return new URLSearchParams(location.search).get('run');
 }
 
-async function act(work) {
-  const error = byId('error');
-  error.hidden = true;
-  try {
-    await work();
-  } catch ({ message }) {
-    error.textContent = message;
-    error.hidden = false;
-  }
+function act(work) {
+  return attempt(byId('error'), work);
 }

@@ -22,7 +22,11 @@ new Ticker(stream);
 new Room(stream, room);
 new Status('ticker').follow(stream, ['tick']);
 new Status('room').follow(stream, ['said']);
-new Workers(stream);
+new Workers(stream, { list: byId('pids'), kill: byId('kill'), error: byId('kill-error'), here: 'this page' });
+stream.on('clients', ({ clients, complete }) => {
+  const streams = `${clients} ${clients === 1 ? 'stream' : 'streams'}`;
+  byId('clients').textContent = `${complete ? '' : 'At least '}${streams} open over all workers`;
+});
 new Logins(stream, () => {
   stream.beginAnew();
   if (!isPaused()) stream.open();

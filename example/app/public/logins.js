@@ -1,4 +1,5 @@
-import { byId, element } from './element.js';
+import { attempt } from './attempt.js';
+import { append, byId, element, timeOf } from './element.js';
 import { post } from './post.js';
 
 const KEPT = 100;
@@ -68,14 +69,7 @@ export class Logins {
   }
 
   async #try(act) {
-    try {
-      await act();
-      this.#error.hidden = true;
-    } catch (error) {
-      this.#sent.textContent = '';
-      this.#error.textContent = error.message;
-      this.#error.hidden = false;
-    }
+    if (!(await attempt(this.#error, act))) this.#sent.textContent = '';
   }
 
   #show(user, groups = []) {
@@ -95,13 +89,10 @@ export class Logins {
     const { name, hue } = AUDIENCES[to];
     const badge = element('span', 'badge', `to ${name}`);
     badge.style.setProperty('--hue', hue);
-    const time = element('time', '', new Date(at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }));
     const sender = element('b', '', `from ${from === undefined ? 'a guest' : AUDIENCES[from].name}`);
-    const note = element('li', 'note', badge, sender, time, element('p', '', text));
+    const note = element('li', 'note', badge, sender, timeOf(at), element('p', '', text));
     note.dataset.testid = 'note';
     note.dataset.to = to;
-    this.#notes.append(note);
-    while (this.#notes.children.length > KEPT) this.#notes.firstChild.remove();
-    this.#notes.scrollTop = this.#notes.scrollHeight;
+    append(this.#notes, note, KEPT);
   }
 }

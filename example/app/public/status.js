@@ -1,5 +1,5 @@
 import { paint } from '/proof/badge.js';
-import { byId } from './element.js';
+import { byId, element } from './element.js';
 
 const STATES = {
   closed: 'closed',
@@ -16,8 +16,11 @@ export class Status {
   constructor(panel, idle = STATES.closed) {
     this.#panel = panel;
     const line = document.querySelector(`[data-status="${panel}"]`);
-    line.append(document.querySelector('#status').content.cloneNode(true));
-    for (const part of line.querySelectorAll('[data-part]')) part.dataset.testid = `${panel}-${part.dataset.part}`;
+    const state = element('span', 'state', element('i', ''), this.#part('span', 'state'));
+    const worker = this.#part('span', 'worker', 'badge');
+    worker.hidden = true;
+    const id = element('span', 'id', 'id ', this.#part('code', 'last-id', '', '–'));
+    line.append(state, worker, this.#part('span', 'last', 'last'), id);
     this.#state('closed', idle);
     setInterval(() => this.#tell(), 100);
   }
@@ -38,6 +41,12 @@ export class Status {
         this.#tell();
       });
     }
+  }
+
+  #part(tag, name, className = '', ...content) {
+    const part = element(tag, className, ...content);
+    part.dataset.testid = `${this.#panel}-${name}`;
+    return part;
   }
 
   #state(state, text = STATES[state]) {

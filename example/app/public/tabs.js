@@ -1,5 +1,6 @@
 import { connect } from '/stream/client.js';
-import { byId, element } from './element.js';
+import { attempt } from './attempt.js';
+import { byId, element, prepend } from './element.js';
 import { post } from './post.js';
 
 const KEPT = 100;
@@ -47,14 +48,8 @@ async function look() {
 }
 
 async function say(topic) {
-  const error = byId('tabs-error');
-  try {
-    await post(`/api/rooms/${topic}-of-tabs/messages`, { name: topic, text: new Date().toLocaleTimeString('en-GB') });
-    error.hidden = true;
-  } catch ({ message }) {
-    error.textContent = message;
-    error.hidden = false;
-  }
+  const word = { name: topic, text: new Date().toLocaleTimeString('en-GB') };
+  await attempt(byId('tabs-error'), () => post(`/api/rooms/${topic}-of-tabs/messages`, word));
 }
 
 function show({ name, text }) {
@@ -64,7 +59,6 @@ function show({ name, text }) {
 function note(className, ...content) {
   const row = element('li', className, ...content);
   row.dataset.testid = className;
-  byId('words').prepend(row);
-  while (byId('words').children.length > KEPT) byId('words').lastChild.remove();
+  prepend(byId('words'), row, KEPT);
   return row;
 }

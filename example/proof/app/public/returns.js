@@ -1,4 +1,4 @@
-import { byId, element } from '/public/element.js';
+import { byId, element, prepend } from '/public/element.js';
 
 const KEPT = 20;
 
@@ -25,8 +25,7 @@ export class Returns {
       element('small', '', kinds),
     );
     Object.assign(report.dataset, { testid: 'report', stream: name, outcome });
-    this.#list.prepend(report);
-    while (this.#list.children.length > KEPT) this.#list.lastChild.remove();
+    prepend(this.#list, report, KEPT);
   }
 }
 

@@ -1,52 +1,54 @@
-import { paint } from './badge.js';
-import { byId, element } from '/public/element.js';
+import { attempt } from '/public/attempt.js';
+import { element } from '/public/element.js';
 import { post } from '/public/post.js';
+import { paint } from './badge.js';
 
-/** The workers that live, the one this page is on, and a button that kills it. */
+/** The workers of a host that live, the one that a stream is on, and a button that kills it. */
 export class Workers {
   #stream;
   #pids = [];
-  #kill = byId('kill');
-  #error = byId('kill-error');
+  #list;
+  #kill;
+  #error;
+  #origin;
+  #here;
 
-  constructor(stream) {
+  /** `here` says, in a few words, which of them the stream is on; `origin` is that of another host. */
+  constructor(stream, { list, kill, error, here, origin = '' }) {
     this.#stream = stream;
+    this.#list = list;
+    this.#kill = kill;
+    this.#error = error;
+    this.#here = here;
+    this.#origin = origin;
     stream.onState(() => this.#show());
     stream.on('worker', () => this.#show());
+    // The host's agent tells the first to all, the second to each stream that opens.
     for (const name of ['workers', 'ledger']) {
       stream.on(name, ({ pids }) => {
         this.#pids = pids;
         this.#show();
       });
     }
-    stream.on('clients', ({ clients, complete }) => {
-      const streams = `${clients} ${clients === 1 ? 'stream' : 'streams'}`;
-      byId('clients').textContent = `${complete ? '' : 'At least '}${streams} open over all workers`;
-    });
-    this.#kill.addEventListener('click', () => this.#killIt());
+    kill.addEventListener('click', () => this.#killIt());
   }
 
   async #killIt() {
     this.#kill.disabled = true;
-    try {
-      await post('/api/workers/kill', { pid: this.#stream.pid });
-      this.#error.hidden = true;
-    } catch (error) {
-      this.#error.textContent = error.message;
-      this.#error.hidden = false;
-      this.#show();
-    }
+    const { pid } = this.#stream;
+    const isKilled = await attempt(this.#error, () => post(`${this.#origin}/api/workers/kill`, { pid }));
+    if (!isKilled) this.#show();
   }
 
   #show() {
     const { pid, state } = this.#stream;
     this.#kill.disabled = state !== 'open' || !this.#pids.includes(pid);
     this.#kill.textContent = pid === undefined ? 'Kill a worker' : `Kill worker ${pid}`;
-    byId('pids').replaceChildren(
+    this.#list.replaceChildren(
       ...this.#pids.map((each) => {
         const here = each === pid;
         const badge = element('li', 'badge', `worker ${each}`);
-        if (here) badge.append(element('small', '', 'this page'));
+        if (here) badge.append(element('small', '', this.#here));
         badge.classList.toggle('lost', here && state === 'waiting');
         paint(badge, each);
         return badge;
