@@ -1,5 +1,6 @@
 import type { Application, Context } from 'egg';
 import type { Workers } from './lib/workers';
+import { adding } from './pages';
 
 /** The routes of the proof. They come before the app's own: on several hosts, the page at `/` is the proof's. */
 export function route({ router, config }: Application, workers: Workers): void {
@@ -14,7 +15,10 @@ export function route({ router, config }: Application, workers: Workers): void {
         script: '/proof/hosts.js',
       });
     });
+  } else {
+    router.get('/', adding({ script: 'home.js', style: 'home.css', panels: 'panels.html' }));
   }
+  router.get('/answers', adding({ script: 'answers.js' }));
 
   // Where the hosts are that share a Redis.
   router.get('/api/hosts', (ctx: Context) => {

@@ -13,7 +13,7 @@ const AUDIENCES = {
 
 /** Who this browser is, notes to people, and those that come. Whose notes come is the server's to say. */
 export class Logins {
-  #reopen;
+  #stream;
   // The tabs of a browser share the session.
   #tabs = new BroadcastChannel('logins');
   #text = byId('note-text');
@@ -21,10 +21,9 @@ export class Logins {
   #error = byId('logins-error');
   #notes = byId('notes');
 
-  /** `reopen` begins the stream anew: it was authorized as who this browser was before. */
-  constructor(stream, reopen) {
-    this.#reopen = reopen;
-    this.#tabs.addEventListener('message', reopen);
+  constructor(stream) {
+    this.#stream = stream;
+    this.#tabs.addEventListener('message', () => this.#reopen());
     for (const name of ['ann', 'bob']) {
       byId(`login-${name}`).addEventListener('click', () => this.#become('/api/login', { name }));
     }
@@ -54,6 +53,12 @@ export class Logins {
       this.#reopen();
       if (url === '/api/login') this.#tabs.postMessage('login');
     });
+  }
+
+  /** The stream was authorized as who this browser was before. */
+  #reopen() {
+    this.#stream.beginAnew();
+    this.#stream.open();
   }
 
   async #send(to) {

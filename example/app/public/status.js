@@ -1,4 +1,3 @@
-import { paint } from '/proof/badge.js';
 import { byId, element } from './element.js';
 
 const STATES = {
@@ -8,19 +7,18 @@ const STATES = {
   waiting: 'reconnecting …',
 };
 
-/** The line at the foot of a panel: the state of its stream and the worker it is on, what came last and when, and its id. */
+/** The line at the foot of a panel: the state of its stream, what came last and when, and its id. */
 export class Status {
   #panel;
   #last;
 
   constructor(panel, idle = STATES.closed) {
     this.#panel = panel;
-    const line = document.querySelector(`[data-status="${panel}"]`);
-    const state = element('span', 'state', element('i', ''), this.#part('span', 'state'));
-    const worker = this.#part('span', 'worker', 'badge');
-    worker.hidden = true;
-    const id = element('span', 'id', 'id ', this.#part('code', 'last-id', '', '–'));
-    line.append(state, worker, this.#part('span', 'last', 'last'), id);
+    document.querySelector(`[data-status="${panel}"]`).append(
+      element('span', 'state', element('i', ''), this.#part('span', 'state')),
+      this.#part('span', 'last', 'last'),
+      element('span', 'id', 'id ', this.#part('code', 'last-id', '', '–')),
+    );
     this.#state('closed', idle);
     setInterval(() => this.#tell(), 100);
   }
@@ -28,12 +26,6 @@ export class Status {
   /** Follows a stream, and those of its events that are named. */
   follow(stream, names) {
     stream.onState((state) => this.#state(state));
-    stream.on('worker', ({ pid }) => {
-      const badge = byId(`${this.#panel}-worker`);
-      badge.textContent = `worker ${pid}`;
-      badge.hidden = false;
-      paint(badge, pid);
-    });
     for (const name of [...names, 'sse:hello', 'sse:gap', 'sse:bye', 'sse:busy']) {
       stream.on(name, (_data, event) => {
         this.#last = { name, at: performance.now() };

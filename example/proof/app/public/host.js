@@ -2,7 +2,8 @@ import { attempt } from '/public/attempt.js';
 import { append, byId, element } from '/public/element.js';
 import { post } from '/public/post.js';
 import { Status } from '/public/status.js';
-import { Stream } from '/public/stream.js';
+import { showWorker } from './badge.js';
+import { Stream } from './stream.js';
 import { Workers } from './workers.js';
 
 const KEPT = 500;
@@ -22,9 +23,10 @@ export class Host {
     this.#origin = `${location.protocol}//${location.hostname}:${port}`;
     this.#room = room;
     this.#proof = proof;
-    this.#stream = new Stream([`room:${room}`, 'cluster'], '', this.#origin);
+    this.#stream = new Stream([`room:${room}`, 'cluster'], { url: `${this.#origin}/stream` });
     this.#build(port);
     new Status(this.#id).follow(this.#stream, ['said']);
+    showWorker(this.#stream, this.#id);
     new Workers(this.#stream, {
       list: this.#part('pids'),
       kill: this.#part('kill'),
@@ -122,7 +124,7 @@ export class Host {
     const isCut = cut.ariaPressed !== 'true';
     cut.ariaPressed = String(isCut);
     cut.textContent = isCut ? 'Connect again' : 'Cut stream';
-    if (isCut) this.#stream.close();
+    if (isCut) this.#stream.cut();
     else this.#stream.open();
   }
 
