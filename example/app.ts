@@ -1,8 +1,8 @@
 import type { Application, IBoot } from 'egg';
 import { PageView } from './lib/page_view';
-import { PEOPLE } from './lib/people';
+import { PEOPLE, userOf } from './lib/people';
 
-/** Says who is who, by the session, and how views are rendered. */
+/** Says what renders the views, and who is who, by the session. */
 export default class AppBoot implements IBoot {
   readonly #app: Application;
 
@@ -11,15 +11,15 @@ export default class AppBoot implements IBoot {
   }
 
   configDidLoad(): void {
-    // Egg makes one for each request; its types do not know that it wants the class.
+    // Egg takes the class, and makes one for each request; its types ask for an instance.
     this.#app.view.use('page', PageView as never);
   }
 
   async didLoad(): Promise<void> {
     this.#app.sse.authorize(({ session }) => {
-      const { user } = session as { user?: string };
+      const user = userOf(session);
       const person = PEOPLE.get(user);
-      // Without `keys`, whoever it is gets those that they ask for: the ticker and the rooms are for everyone.
+      // Without `keys`, everybody gets the keys that they ask for: the ticker and the rooms are for everyone.
       return person === undefined ? {} : { user, groups: person.teams };
     });
   }
