@@ -1,6 +1,6 @@
 import type { Agent, IBoot } from 'egg';
 
-/** Tells every page which workers live, so that a page that waits for one of them learns that it died. */
+/** Tells every page which workers live: a page that waits for a job learns that the worker of the job died. */
 export default class AgentBoot implements IBoot {
   readonly #agent: Agent;
 

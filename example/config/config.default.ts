@@ -10,13 +10,13 @@ export default (): PowerPartial<EggAppConfig> => ({
   // File names carry no hash: the browser must ask whether they have changed.
   static: { maxAge: 0, buffer: false },
 
-  // See lib/page_view.ts.
+  // The engine of lib/page_view.ts renders the views.
   view: { mapping: { '.html': 'page' } },
 
   bodyParser: { jsonLimit: '16kb' },
   // Errors of the API are JSON, whatever the client accepts.
   onerror: { accepts: (ctx: Context) => (ctx.path.startsWith('/api/') ? 'json' : 'html') },
 
-  // egg-sse needs no configuration. This: what is for a person waits until they come.
+  // egg-sse needs no configuration. With this, notes to a person wait until they come.
   sse: { mailbox: { keys: ['@user:*'] } },
 });

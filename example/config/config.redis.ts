@@ -1,6 +1,6 @@
 import type { EggAppConfig, PowerPartial } from 'egg';
 
-/** What differs when the app runs on several hosts, and all that egg-sse needs to reach each of them. `EGG_SERVER_SCOPE=redis` has Egg read it. */
+/** Several hosts: a Redis between them is all that egg-sse needs. `EGG_SERVER_SCOPE=redis` has Egg read this file. */
 export default (): PowerPartial<EggAppConfig> => ({
   sse: { redis: { host: process.env.REDIS_HOST, port: Number(process.env.REDIS_PORT) } },
 });

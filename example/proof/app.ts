@@ -4,7 +4,7 @@ import { Workers } from './lib/workers';
 import { route } from './router';
 
 /**
- * Shows what otherwise nobody sees: the worker that a stream is on.
+ * Tells streams which worker they are on: an app never needs to know.
  *
  * A stream that opens with a key of its own is told `worker`: of reach `process`, since no other worker has that stream;
  * it comes right after what the stream has missed and before anything new. Then the agent tells it the `ledger`.

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Context } from 'egg';
 
-/** What is added to a page of the app. */
+/** An addition to a page of the app. */
 export interface Addition {
   /** A script of proof/app/public/. */
   readonly script: string;
@@ -12,7 +12,7 @@ export interface Addition {
   readonly panels?: string;
 }
 
-// The page's own scripts make streams that can be watched, without knowing it.
+// The scripts of the page ask for its streams, and get streams that are watched.
 const IMPORTS = JSON.stringify({
   imports: { '/public/stream.js': '/proof/stream.js' },
   scopes: { '/proof/': { '/public/stream.js': '/public/stream.js' } },

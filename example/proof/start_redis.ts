@@ -46,7 +46,7 @@ function startHost(port: number, ports: readonly number[], { host, port: redisPo
   });
 }
 
-/** Egg's master tells whoever has started it. */
+/** Resolves when a host is ready, which Egg's master tells the process that has started it. */
 async function whenReady(host: ChildProcess): Promise<void> {
   await new Promise<void>((resolve) => {
     host.on('message', ({ action }: { action?: string }) => {

@@ -1,4 +1,4 @@
-/** Does what may fail, and shows in an element why it did, until it succeeds; resolves with whether it did. */
+/** Tries something, shows in an element why it failed, and resolves with whether it succeeded. */
 export async function attempt(error, act) {
   try {
     await act();

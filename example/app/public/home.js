@@ -8,7 +8,7 @@ import { Ticker } from './ticker.js';
 
 const room = new URLSearchParams(location.search).get('room') ?? 'lobby';
 
-// One stream for the whole page, as a browser opens no more than six to a host over HTTP/1.1. A job adds one while it runs.
+// One stream for the whole page: over HTTP/1.1 a browser opens no more than six to a host. A job adds one while it runs.
 const stream = new Stream(['ticker', `room:${room}`, 'cluster']);
 const notices = new Notices();
 

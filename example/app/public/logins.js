@@ -11,7 +11,7 @@ const AUDIENCES = {
   guests: { name: 'guests', hue: 270 },
 };
 
-/** Who this browser is, notes to people, and those that come. Whose notes come is the server's to say. */
+/** Logins: who this browser is, notes to people, and the notes that come. The server says whose notes come. */
 export class Logins {
   #stream;
   // The tabs of a browser share the session.

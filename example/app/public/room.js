@@ -12,7 +12,7 @@ const SECOND = [
   'Lark', 'Magpie', 'Owl', 'Pigeon', 'Plover', 'Quail', 'Raven', 'Robin', 'Stork', 'Swan', 'Tern', 'Wren',
 ];
 
-/** A room: what one tab posts, every tab hears. The one that posted it, too, shows it when it comes back. */
+/** A room: what one tab posts, all tabs show. The tab that posted it, too, shows it when it comes from the server. */
 export class Room {
   #name;
   #messages = byId('room-messages');

@@ -1,13 +1,13 @@
 import { connect } from '/stream/client.js';
 
-// How long to wait before opening a stream that was refused for good, in ms.
+// A stream that was refused for good is tried again after this time, in ms.
 const REOPEN_AFTER = 3_000;
 
 /**
- * A stream whose listeners outlive its connections: it can be closed and opened again where it left off, or as somebody else.
+ * A stream whose listeners outlive its connections: it can be closed, and opened again where it was, or as somebody else.
  *
- * It is not shared with other tabs, since `sse:hello` says who the page is, and a tab that joins a connection late does not
- * hear it.
+ * It is not shared with other tabs: `sse:hello` says who the page is, and a tab that joins a connection late does not hear
+ * that.
  */
 export class Stream {
   /** The place up to which everything has arrived. */
@@ -61,7 +61,7 @@ export class Stream {
     return this;
   }
 
-  /** When it opens next, it is somebody else's: the place of the one before says nothing of what they have heard. */
+  /** Forgets its place, as somebody else opens it next, and the place says nothing of what they have heard. */
   beginAnew() {
     this.lastEventId = '';
   }

@@ -6,7 +6,7 @@ import { post } from './post.js';
 const KEPT = 100;
 const LOOK_MS = 1_000;
 
-// All tabs of this browser ask for this key: so the server can say how many connections bring it.
+// A name for this browser. All of its tabs ask for the key of it, so that the server can say how many connections do.
 const browser = (localStorage.browser ??= Math.random().toString(36).slice(2));
 const roomOf = (topic) => `room:${topic}-of-tabs`;
 
@@ -33,7 +33,7 @@ for (const topic of ['hens', 'ducks', 'geese']) {
   byId(`say-${topic}`).addEventListener('click', () => say(topic));
 }
 
-// Each tab has a lock for as long as it lives: those of its name are the tabs there are.
+// A lock that each tab has for as long as it lives: there are as many of its name as tabs.
 const LOCK = 'demo tab';
 void navigator.locks?.request(LOCK, { mode: 'shared' }, () => new Promise(() => {}));
 

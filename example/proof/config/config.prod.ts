@@ -3,7 +3,7 @@ import type { EggAppConfig, EggAppInfo, PowerPartial } from 'egg';
 
 const { DEMO_HOSTS, PORT = '' } = process.env;
 
-/** Logs stand beside the app instead of in the home directory, each host's in a folder of its own; the terminal shows errors only. */
+/** Logs stand beside the app, of several hosts in a folder each; the terminal shows errors only. */
 export default ({ baseDir }: EggAppInfo): PowerPartial<EggAppConfig> => ({
   logger: {
     dir: path.join(baseDir, 'logs', DEMO_HOSTS === undefined ? '' : PORT),

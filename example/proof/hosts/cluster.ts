@@ -2,7 +2,7 @@ import './ctrl_c';
 import path from 'node:path';
 import { startCluster } from 'egg';
 
-// What the demo needs from the environment, so that nobody has to set it. Egg's processes inherit it.
+// The environment that the demo needs, so that nobody has to set it. Egg's processes inherit it.
 process.env.NODE_ENV = 'production';
 process.env.EGG_SERVER_ENV = 'prod';
 process.env.EGG_TYPESCRIPT = 'true';
@@ -12,7 +12,7 @@ process.env.EGG_AGENT_WORKER_LOGGER_LEVEL ??= 'ERROR';
 process.env.EGG_APP_WORKER_LOGGER_LEVEL ??= 'ERROR';
 // Spelled as egg-logger reads it.
 process.env.NODE_CONSOLE_LOGGRE_LEVEL ??= 'ERROR';
-// Egg's cluster tells of each worker that ends as it should by this alone.
+// Egg's cluster uses it for one thing: to tell of each worker that ends as it should.
 console.info = () => {};
 
 const APP = path.join(__dirname, '../..');

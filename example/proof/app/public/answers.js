@@ -2,7 +2,7 @@ import { attempt } from '/public/attempt.js';
 import { byId, element } from '/public/element.js';
 import { post } from '/public/post.js';
 
-// What the page of the model's answers has in addition to the app's own: a button that kills the worker of an answer.
+// The proof of the page of answers: a button that kills the worker of an answer.
 
 const answer = byId('answer');
 const kill = element('button', 'button danger', 'Kill its worker');

@@ -5,7 +5,7 @@ import { pause, resume, watchStreams } from './stream.js';
 import { Wire } from './wire.js';
 import { Workers } from './workers.js';
 
-// What the first page has in addition to the app's own: the workers, what streams missed, and all that comes on them.
+// The proof of the first page: which workers there are, what streams missed, and all that comes on them.
 
 const wire = new Wire();
 const returns = new Returns();

@@ -106,7 +106,7 @@ export class Host {
     this.#append(element('li', 'note', why));
   }
 
-  /** What this stream has missed the page knows: it came on the other one, or the server has said so. */
+  /** The page knows what this stream has missed: it came on the other one, or the server has said so. */
   #return() {
     if (this.#away === undefined) return;
     const seconds = ((performance.now() - this.#away.at) / 1_000).toFixed(1);

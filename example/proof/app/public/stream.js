@@ -5,12 +5,12 @@ const waiting = new Set();
 const streams = new Set();
 let isPaused = false;
 
-/** Takes what is to watch each stream that this page makes: it is given the stream and its keys. */
+/** Has a function called with each stream that this page makes, and its keys. */
 export function watchStreams(watch) {
   watchers.push(watch);
 }
 
-/** Cuts all streams of the page. Those that are opened meanwhile wait. */
+/** Cuts all streams of the page. A stream that is opened meanwhile waits. */
 export function pause() {
   isPaused = true;
   for (const stream of streams) {
@@ -20,7 +20,7 @@ export function pause() {
   }
 }
 
-/** Opens them again. */
+/** Opens the streams that wait. */
 export function resume() {
   isPaused = false;
   for (const stream of waiting) stream.open();
@@ -28,9 +28,9 @@ export function resume() {
 }
 
 /**
- * A stream of the page that can be watched. The page's own scripts make them in place of its streams: see proof/pages.ts.
+ * A stream of the page that is watched. The scripts of the page make it in place of the app's: see proof/pages.ts.
  *
- * It has a key of its own, to which the server says which worker it is on, and how many messages it should have got.
+ * It has a key of its own, by which the server tells it which worker it is on, and how many messages it should have got.
  */
 export class Stream extends PageStream {
   /** The worker it is on or was last on. */
@@ -69,7 +69,7 @@ export class Stream extends PageStream {
     this.begun++;
   }
 
-  /** Where it ends among what was missed, it stays until that is accounted for. */
+  /** Closes it, but not before all that it missed is accounted for. */
   close() {
     this.#isOver = true;
     streams.delete(this);
