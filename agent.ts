@@ -6,13 +6,15 @@ import { RedisBridge } from './lib/bridge/redis';
 import { RedisLease } from './lib/bridge/schedule/redis_lease';
 import { SharedArbiter } from './lib/bridge/schedule/shared_arbiter';
 import { Sequencer } from './lib/broker/messenger/sequencer';
-import { AGENT } from './lib/egg/cause';
-import { openChannel, pidOf, type ToAgent, type ToWorkers } from './lib/base/channel';
-import { distribute, redisOf } from './lib/broker/redis/distribute';
+import { AGENT } from './lib/message/reach';
+import { openChannel, pidOf } from './lib/base/channel';
+import type { ToWorkers, ToAgent } from './lib/broker/messenger/protocol';
+import { distribute } from './lib/broker/redis/distribute';
+import type { RedisSettings } from './lib/redis/client';
+import { redisOf } from './lib/redis/settings';
 import { localAgents, sendLocally, type LocalAgent } from './lib/egg/host';
 import { checkOptions, type SseOptions } from './lib/options/options';
-import type { RedisConfig, RedisSettings } from './lib/redis/client';
-import { saysWhere } from './lib/options/redis';
+import { type RedisConfig, saysWhere } from './lib/options/redis';
 import { Sse } from './lib/sse';
 
 /** What Egg's messenger sends with; its types leave it out. */

@@ -1,17 +1,16 @@
-import { ServerResponse, type IncomingMessage } from 'node:http';
 import type { Application, Context, IBoot } from 'egg';
 import { HostLease, type ToArbiter, type ToLeases } from './lib/bridge/schedule/worker_lease';
 import { setLease } from './lib/bridge/schedule/schedule';
 import { MessengerBroker } from './lib/broker/messenger/messenger_broker';
-import { mark, markOf, REQUEST, WORKER } from './lib/egg/cause';
-import { openChannel, type ToAgent, type ToWorkers } from './lib/base/channel';
-import { renewContext } from './lib/egg/context';
+import { currentCause, inheritCause, mark } from './lib/egg/cause';
+import { WORKER, REQUEST } from './lib/message/reach';
+import { openChannel } from './lib/base/channel';
+import type { ToWorkers, ToAgent } from './lib/broker/messenger/protocol';
+import { contextsOf, earlyContextsOf } from './lib/egg/context';
 import { distribute } from './lib/broker/redis/distribute';
 import { answerEarly, forgetHeaders } from './lib/egg/early';
 import { localAgents, sendLocally } from './lib/egg/host';
 import { checkOptions } from './lib/options/options';
-import type { Cause } from './lib/message/reach';
-import type { SseRequest } from './lib/http/request';
 import { Sse } from './lib/sse';
 
 /** The plugin in an app worker: ready before the worker listens, gone before Egg kills it. */
@@ -78,47 +77,10 @@ export default class SseAppBoot implements IBoot {
   };
 }
 
-/** What makes the context of a stream's request anew. */
-function contextsOf(app: Application): (request: SseRequest) => Promise<object> {
-  let handle: ReturnType<Application['callback']> | undefined;
-  return (request) => {
-    // All middlewares are there when the first stream is.
-    handle ??= app.callback();
-    return renewContext(request as IncomingMessage, handle);
-  };
-}
-
-/** The same, where no middleware has run for it. */
-function earlyContextsOf(app: Application): (request: SseRequest) => Promise<object> {
-  return async (request) =>
-    app.createContext(request as IncomingMessage, new ServerResponse(request as IncomingMessage));
-}
-
 /** Runs work in a context of its own, as a request would: one copy of it runs, anywhere. */
 function detached(ctx: Context, work: () => Promise<void>): Promise<void> {
   mark(ctx, REQUEST);
   return work();
-}
-
-/** What caused the code that runs, if a request or a schedule did. */
-function currentCause(app: Application): Cause | undefined {
-  const ctx = app.currentContext;
-  if (ctx === undefined) return undefined;
-  const cause = markOf(ctx);
-  if (cause !== undefined) return cause;
-  // Egg runs a schedule's task in a context of its own, whose query says what schedule it is.
-  return ctx.method === 'SCHEDULE' ? { kind: 'schedule', type: String(ctx.query.type) } : undefined;
-}
-
-/** Work that runs in the background, in a context of its own, has the cause of the code that starts it. */
-function inheritCause(app: Application): void {
-  const { createAnonymousContext } = app;
-  app.createAnonymousContext = (...args) => {
-    const ctx = createAnonymousContext.apply(app, args);
-    const cause = currentCause(app);
-    if (cause !== undefined) mark(ctx, cause);
-    return ctx;
-  };
 }
 
 function workersOf(app: Application): number | undefined {

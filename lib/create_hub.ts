@@ -6,7 +6,7 @@ import { Publisher } from './bridge/publisher';
 import type { Broker } from './order/broker';
 import { MemoryBroker } from './broker/memory';
 import { serveClient } from './http/client_script';
-import type { SseResponse } from './connection/connection';
+import type { SseResponse, SseRequest } from './connection/wire';
 import { Cors } from './http/cors';
 import { distribute } from './broker/redis/distribute';
 import { isObject } from './options/check';
@@ -14,8 +14,7 @@ import { SseError } from './base/error';
 import type { SseLogger } from './base/logger';
 import type { OpenOptions } from './options/open';
 import { checkOptions, type SseConfig, type SseOptions } from './options/options';
-import { REQUEST } from './egg/cause';
-import type { SseRequest } from './http/request';
+import { REQUEST } from './message/reach';
 import { Sse } from './sse';
 import type { SseStream } from './http/stream';
 

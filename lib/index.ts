@@ -1,7 +1,7 @@
 import type { Context } from 'egg';
 import { sseSchedule as makeSchedule } from './bridge/schedule/schedule';
-import type { SseConfig } from './options/options';
 import type { RequestSse } from './egg/ctx_sse';
+import type { SseConfig } from './options/options';
 import type { Sse } from './sse';
 
 /**
@@ -11,30 +11,38 @@ import type { Sse } from './sse';
  * Throws `SseError` `ERR_SSE_CONFIG` for an option that is wrong, so that the app does not start.
  */
 export const sseSchedule = makeSchedule<Context>;
-export type { SseSchedule, SseScheduleOptions } from './bridge/schedule/schedule';
-export type { SseBridges, SsePublisher, SseRedisBridge, SseRoute, SseTarget } from './options/bridges';
-export type { SseCompression } from './connection/compression';
-export type { SseCors } from './http/cors';
-export { createHub, type HubOptions, type SseHub } from './create_hub';
+export type { Authorize, AuthorizeContext, Grant } from './access/authorizer';
 export { SseError } from './base/error';
-export { run } from './message/run';
-export { anonymous, authenticated, group, user } from './message/keys';
-export type { Authorize, AuthorizeContext, Grant, Groups } from './access/authorizer';
-export type { SseEvent, SseMessage } from './message/message';
-export type { SseEvents } from './hub/events';
-export type { SseStats } from './hub/hub';
-export type { CloseReason, SseResponse } from './connection/connection';
-export type { First, OpenOptions } from './options/open';
-export type { SseConfig, SseHistory, SseOptions, SseRuns } from './options/options';
-export type { SseProducer } from './runs/production';
-export type { RunReceipt } from './runs/runs';
-export type { Reach } from './message/reach';
-export type { SseRequest } from './http/request';
+export type { SseSchedule, SseScheduleOptions } from './bridge/schedule/schedule';
+export type { CloseReason } from './connection/connection';
+export type { SseRequest, SseResponse } from './connection/wire';
+export { createHub, type HubOptions, type SseHub } from './create_hub';
 export type { RequestSse } from './egg/ctx_sse';
 export type { SseSource } from './http/source';
 export type { PipeOptions, SseStream } from './http/stream';
-export type { SseThrottle, SseThrottles } from './log/throttle';
-export type { ConfirmedReceipt, PublishOptions, Receipt, Sse, Total } from './sse';
+export type { SseEvents } from './hub/events';
+export type { SseStats } from './hub/hub';
+export { anonymous, authenticated, group, run, user } from './message/keys';
+export type { SseEvent, SseMessage } from './message/message';
+export type { ConfirmedReceipt, PublishOptions, Receipt, Total } from './message/publish';
+export type { Reach } from './message/reach';
+export type { SseBridges, SsePublisher, SseRedisBridge, SseRoute, SseTarget } from './options/bridges';
+export type { SseCors } from './options/cors';
+export type { First, OpenOptions } from './options/open';
+export type {
+  Groups,
+  SseCompression,
+  SseConfig,
+  SseHistory,
+  SseMailbox,
+  SseOptions,
+  SseRuns,
+  SseThrottle,
+  SseThrottles,
+} from './options/options';
+export type { SseProducer } from './runs/production';
+export type { RunReceipt } from './runs/runs';
+export type { Sse } from './sse';
 
 declare module './access/authorizer' {
   interface AuthorizeContext extends Context {}

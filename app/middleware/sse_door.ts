@@ -1,7 +1,8 @@
 import type { Application, Context } from 'egg';
 import { takeAnswer } from '../../lib/egg/answer';
 import { Publisher } from '../../lib/bridge/publisher';
-import { mark, REQUEST } from '../../lib/egg/cause';
+import { mark } from '../../lib/egg/cause';
+import { REQUEST } from '../../lib/message/reach';
 import { Cors } from '../../lib/http/cors';
 import { clientPathOf, serveClient } from '../../lib/http/client_script';
 import { checkOptions } from '../../lib/options/options';

@@ -1,7 +1,8 @@
 import { SseError, show } from '../base/error';
 import type { SseLogger } from '../base/logger';
 import { anonymous, authenticated, group, user } from '../message/keys';
-import { within } from '../base/within';
+import { within } from '../base/promises';
+import type { Groups } from '../options/options';
 
 /** What an authorizer is given: Egg's `ctx`, or Node's request where there is no Egg. */
 // oxlint-disable-next-line typescript/no-empty-object-type -- lib/index.ts says that it is Egg's
@@ -23,9 +24,6 @@ export interface Grant {
 
 /** Says who a client is and what it may hear; throws to refuse it, with the error's `status`. */
 export type Authorize = (ctx: AuthorizeContext, asked: { readonly keys: readonly string[] }) => Grant | Promise<Grant>;
-
-/** The groups directly around a group. */
-export type Groups = (name: string) => readonly string[] | Promise<readonly string[]>;
 
 /** What a connection was granted, checked and worked out. */
 export interface Admission {

@@ -1,8 +1,7 @@
 import type { ServerResponse } from 'node:http';
-import { constants, Http2ServerRequest } from 'node:http2';
-import type { SseResponse } from '../connection/connection';
+import { type Http2ServerRequest, constants } from 'node:http2';
+import type { SseResponse, SseRequest } from '../connection/wire';
 import { SseError } from '../base/error';
-import type { SseRequest } from '../http/request';
 
 /** What a request's body may cost. */
 export interface BodyBounds {

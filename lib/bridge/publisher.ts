@@ -1,11 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isOn, type SsePublisher, type SseTarget } from '../options/bridges';
-import type { SseResponse } from '../connection/connection';
-import { isOver } from '../http/endpoint';
+import { type SseResponse, type SseRequest, isOver } from '../connection/wire';
 import { SseError, show } from '../base/error';
-import { covers } from '../message/pattern';
-import type { SseRequest } from '../http/request';
-import { ALL } from '../message/keys';
+import { covers, ALL } from '../message/keys';
 import { endWith, readBody } from './body';
 import { submissionReader } from './submission';
 import { publishTo, type Publishing } from './publishing';

@@ -1,7 +1,7 @@
 import type { SseTarget } from '../options/bridges';
 import { FIELDS, type SseEvent, type SseMessage } from '../message/message';
 import type { Reach } from '../message/reach';
-import type { PublishOptions, Receipt } from '../sse';
+import type { Receipt, PublishOptions } from '../message/publish';
 
 /** What a bridge publishes with: `app.sse` or `agent.sse`. */
 export interface Publishing {

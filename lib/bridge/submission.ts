@@ -1,7 +1,7 @@
 import type { SseTarget } from '../options/bridges';
 import { SseError, show } from '../base/error';
 import type { SseEvent } from '../message/message';
-import type { SseRequest } from '../http/request';
+import type { SseRequest } from '../connection/wire';
 
 /** What a request asks to publish, and to whom. */
 export interface Submission {

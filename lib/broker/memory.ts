@@ -1,8 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Broker, Draft, Poll, Question, Replica } from '../order/broker';
+import { type Broker, type Draft, type Poll, type Question, type Replica, NO_LOSSES } from '../order/broker';
 import { newEpoch, type Position } from '../order/cursor';
 import { SseError } from '../base/error';
-import { NO_LOSSES } from '../order/losses';
 
 /** Orders messages within this process: all that one without workers needs. */
 export class MemoryBroker implements Broker {
@@ -13,7 +12,7 @@ export class MemoryBroker implements Broker {
 
   async start(replica: Replica): Promise<void> {
     this.#replica = replica;
-    replica.join(this.#epoch, NO_LOSSES);
+    replica.enter(this.#epoch, NO_LOSSES);
     replica.arrive({ epoch: this.#epoch, seq: this.#seq });
     replica.follow(true);
   }

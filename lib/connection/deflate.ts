@@ -1,8 +1,5 @@
 import { constants, deflateRawSync } from 'node:zlib';
 
-/** What begins the answer to each client (RFC 1952, 2.3): deflate, no name, no time, system unknown. */
-export const GZIP_HEADER: Buffer = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
-
 /** How far back deflate refers (RFC 1951, 2). */
 export const WINDOW_BYTES = 32 * 1024;
 
@@ -103,3 +100,6 @@ export class SharedDeflate {
     this.#window = excess > 0 ? Buffer.from(both.subarray(excess)) : both;
   }
 }
+
+/** What begins the answer to each client (RFC 1952, 2.3): deflate, no name, no time, system unknown. */
+export const GZIP_HEADER: Buffer = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);

@@ -1,5 +1,7 @@
 import { ServerResponse, type IncomingMessage } from 'node:http';
 import { SseError } from '../base/error';
+import type { Application } from 'egg';
+import type { SseRequest } from '../connection/wire';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => unknown;
 
@@ -42,4 +44,20 @@ export function handOver(request: IncomingMessage, ctx: object): boolean {
   waiting.delete(request);
   resolve(ctx);
   return true;
+}
+
+/** What makes the context of a stream's request anew. */
+export function contextsOf(app: Application): (request: SseRequest) => Promise<object> {
+  let handle: ReturnType<Application['callback']> | undefined;
+  return (request) => {
+    // All middlewares are there when the first stream is.
+    handle ??= app.callback();
+    return renewContext(request as IncomingMessage, handle);
+  };
+}
+
+/** The same, where no middleware has run for it. */
+export function earlyContextsOf(app: Application): (request: SseRequest) => Promise<object> {
+  return async (request) =>
+    app.createContext(request as IncomingMessage, new ServerResponse(request as IncomingMessage));
 }

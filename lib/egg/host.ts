@@ -1,4 +1,6 @@
 import type { EventEmitter } from 'node:events';
+import type { EggProcess } from '../redis/settings';
+import { hostname } from 'node:os';
 
 /** What tells what arrives, by name: Egg's messenger, for one. */
 type Messenger = Pick<EventEmitter, 'emit'>;
@@ -19,4 +21,14 @@ export const localAgents = new Map<string, LocalAgent>();
 /** Sends within a process, as between processes: not before this turn is over, and in order. */
 export function sendLocally(to: Messenger, name: string, data: unknown): void {
   setImmediate(() => to.emit(name, data));
+}
+
+/** A host, to Egg, is one master with its agent and workers: the same name in all of them, and after a restart. */
+export function hostOf(egg: EggProcess): string {
+  const { options, config } = egg as unknown as {
+    options: { port?: number };
+    config: { cluster?: { listen?: { port?: number; path?: string } } };
+  };
+  const { port, path } = config.cluster?.listen ?? {};
+  return `${hostname()}:${options.port ?? port ?? path ?? ''}`;
 }

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { SseResponse } from '../connection/connection';
-import type { SseRequest } from './request';
+import type { SseResponse, SseRequest } from '../connection/wire';
 
 interface Script {
   readonly bytes: Buffer;

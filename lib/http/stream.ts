@@ -1,9 +1,10 @@
 import { setImmediate } from 'node:timers';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { CloseReason, Connection, Feed, SseResponse } from '../connection/connection';
+import type { CloseReason, Connection, Feed } from '../connection/connection';
+import type { SseResponse } from '../connection/wire';
 import { SseError, toTold } from '../base/error';
 import { encode, encodeOwn, toFrame, type EncodedEvent, type SseMessage } from '../message/message';
-import type { Joined } from '../hub/hub';
+import type { Joined } from '../hub/joining';
 import type { SseLogger } from '../base/logger';
 import type { First } from '../options/open';
 import { Publication } from '../base/promises';

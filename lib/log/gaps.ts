@@ -1,5 +1,5 @@
 import { encodeOwn } from '../message/message';
-import type { LossReason } from './tail';
+import type { LossReason } from '../order/broker';
 
 /** Messages that were not kept. */
 export interface Gap {

@@ -1,11 +1,23 @@
 import { SseError, show } from '../base/error';
 
+/** The keys that the plugin makes itself begin so; they never come from a URL. */
+export const RESERVED_KEY_PREFIX = '@';
+
 /** The key that every connection holds: `publishAll` is a publish to it. */
 export const ALL = '@all';
+
 /** Every connection that has a user holds it. */
 const AUTHENTICATED = '@authenticated';
+
 /** Every connection that has none holds it. */
 const ANONYMOUS = '@anonymous';
+
+const RUN_PREFIX = 'run:';
+// What a URL may ask for is bounded by `maxKeyLength`, 256 unless said.
+const MAX_RUN_ID_LENGTH = 200;
+
+/** The keys that everybody holds: as mailboxes, the first who came would take what is meant for all. */
+export const SHARED: ReadonlySet<string> = new Set([ALL, ANONYMOUS, AUTHENTICATED]);
 
 /** The key of a user, for `publish`: every connection that was granted with this `user` holds it. */
 export function user(id: string | number): string {
@@ -25,6 +37,64 @@ export function authenticated(): string {
 /** The key of all who are not. */
 export function anonymous(): string {
   return ANONYMOUS;
+}
+
+/** The key of a run, for `connectKey`, `count` and all else that takes keys. Throws `SseError` `ERR_SSE_RUN_ID`. */
+export function run(id: string | number): string {
+  if (typeof id === 'number' && Number.isFinite(id)) return `${RUN_PREFIX}${id}`;
+  if (typeof id === 'string' && id !== '' && id.length <= MAX_RUN_ID_LENGTH) return `${RUN_PREFIX}${id}`;
+  throw new SseError(
+    'ERR_SSE_RUN_ID',
+    `a run's id is ${show(id)}; it must be a non-empty string of at most ${MAX_RUN_ID_LENGTH} characters, or a number`,
+  );
+}
+
+/** Whether a key is that of a run. */
+export function isRunKey(key: string): boolean {
+  return key.startsWith(RUN_PREFIX);
+}
+
+/** The id in the key of a run. */
+export function idOf(key: string): string {
+  return key.slice(RUN_PREFIX.length);
+}
+
+/** Whether a key is the one that a pattern names or, for a pattern that ends with `*`, begins with what stands before. */
+export function covers(pattern: string, key: string): boolean {
+  return pattern.endsWith('*') ? key.startsWith(pattern.slice(0, -1)) : key === pattern;
+}
+
+/** Whether a value is a pattern: a key, or the beginning of keys with one `*` at its end. */
+export function isPattern(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && !value.slice(0, -1).includes('*');
+}
+
+/** Whether a key is a mailbox, by the patterns of `mailbox.keys`. A run's is none: many read it. */
+export function isMailbox(patterns: readonly string[], key: string): boolean {
+  return !SHARED.has(key) && !isRunKey(key) && patterns.some((pattern) => covers(pattern, key));
+}
+
+/** The ones of some keys that are mailboxes. */
+export function mailboxesOf(mailbox: { readonly keys: readonly string[] }, keys: readonly string[]): string[] {
+  return keys.filter((key) => isMailbox(mailbox.keys, key));
+}
+
+/** The keys that a message is published to, each once. Throws `SseError` `ERR_SSE_KEY`. */
+export function checkKeys(key: unknown): readonly string[] {
+  if (!Array.isArray(key)) return [checkKey(key)];
+  if (key.length === 0) {
+    throw new SseError('ERR_SSE_KEY', 'key is an empty array; name at least one key, or use publishAll');
+  }
+  return [...new Set(key.map(checkKey))];
+}
+
+/** A key that a call names. Throws `SseError` `ERR_SSE_KEY`. */
+export function checkKey(key: unknown): string {
+  if (typeof key === 'string' && key !== '') return key;
+  throw new SseError(
+    'ERR_SSE_KEY',
+    `key is ${show(key)}; it must be a non-empty string, as in publish(key, message); publishAll(message) reaches everyone`,
+  );
 }
 
 function checkName(name: unknown, what: string): string {

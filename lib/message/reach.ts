@@ -36,3 +36,6 @@ const REACH_OF_SCHEDULE = new Map<string, Reach>([
   ['worker', 'host'],
   ['all', 'process'],
 ]);
+export const REQUEST: Cause = { kind: 'request' };
+export const WORKER: Cause = { kind: 'worker' };
+export const AGENT: Cause = { kind: 'agent' };

@@ -1,13 +1,9 @@
-import type { Groups } from '../access/authorizer';
 import { checkBridges, checkPublisher, type SseBridges, type SsePublisher } from './bridges';
 import { check, integer, isObject, MAX_MS, oneOf, wrong, type Check } from './check';
-import { checkCompression, isCompression, type SseCompression } from '../connection/compression';
-import { checkCors, isCors, type SseCors } from '../http/cors';
+import { isCors, checkCors, type SseCors } from './cors';
 import { show } from '../base/error';
-import { checkMailbox, type SseMailbox } from '../message/mailbox';
-import type { RedisConfig } from '../redis/client';
-import { checkRedis } from './redis';
-import { checkThrottles, type SseThrottles } from '../log/throttle';
+import { type RedisConfig, checkRedis } from './redis';
+import { isPattern, SHARED } from '../message/keys';
 
 /** `config.sse`. Defaults, units and reasons stand in `config/config.default.ts`. */
 export interface SseOptions {
@@ -54,6 +50,13 @@ export interface SseHistory {
   count: number;
   /** bytes per worker */
   bytes: number;
+}
+
+/** How long and how much is kept: ms, messages per key, bytes in all. */
+export interface Bounds {
+  readonly age: number;
+  readonly count: number;
+  readonly bytes: number;
 }
 
 /** The bounds of what is kept of runs. */
@@ -164,3 +167,86 @@ export function checkHeaders(value: unknown): string | undefined {
   }
   return undefined;
 }
+
+/** `config.sse.mailbox`: whose messages wait until someone takes them, and the bounds of what waits. */
+export interface SseMailbox {
+  /** Keys, or beginnings of keys with a `*` behind. None: it is off. */
+  keys: readonly string[];
+  /** ms */
+  age: number;
+  /** messages per mailbox */
+  count: number;
+  /** bytes per worker */
+  bytes: number;
+}
+
+export function isBox(value: unknown): boolean {
+  return isPattern(value) && !SHARED.has(value);
+}
+
+/** Checks `config.sse.mailbox`, and returns a copy. Throws `SseError` `ERR_SSE_CONFIG`. */
+export function checkMailbox(path: string, given: object): SseMailbox {
+  return check(path, given, {
+    keys: (value) =>
+      Array.isArray(value) && value.every(isBox)
+        ? undefined
+        : `an array of keys, or of beginnings of keys with a "*" behind; not of ${[...SHARED].join(', ')}, which everybody holds`,
+    age: integer(1, 1e12, 'ms'),
+    count: integer(1, 2 ** 31, 'messages per mailbox'),
+    bytes: integer(1, Number.MAX_SAFE_INTEGER, 'bytes per worker'),
+  }) as unknown as SseMailbox;
+}
+
+/** `config.sse.compression`: how streams are compressed, and which are not. */
+export interface SseCompression {
+  /** zlib's, 1 (fast) to 9 (small). */
+  level: number;
+  /** Keys, or beginnings of keys with a `*` behind, that hold secrets: whoever holds one is sent nothing compressed. */
+  except: readonly string[];
+}
+
+/** Whether a value can be `config.sse.compression`; its parts are checked by `checkCompression`. */
+export function isCompression(value: unknown): string | undefined {
+  return typeof value === 'boolean' || isObject(value) ? undefined : '{ level, except }, true or false';
+}
+
+/** Checks `config.sse.compression`, fills in what is left out, and returns a copy. Throws `ERR_SSE_CONFIG`. */
+export function checkCompression(path: string, given: object | true): SseCompression {
+  const whole = { level: 6, except: [], ...(given === true ? {} : given) };
+  return check(path, whole, {
+    level: integer(1, 9, 'of zlib: fast to small'),
+    except: (value) =>
+      Array.isArray(value) && value.every(isPattern)
+        ? undefined
+        : 'an array of keys, or of beginnings of keys with one "*" at the end',
+  }) as unknown as SseCompression;
+}
+
+/** What is throttled, and how. */
+export interface SseThrottle {
+  /** ms between two messages of the key to one connection. */
+  interval: number;
+  /** What goes out when the interval is over. */
+  keep: 'latest';
+}
+
+/** `config.sse.throttle`: by key, or by the beginning of keys with a `*` behind; the longest that matches counts. */
+export type SseThrottles = Readonly<Record<string, SseThrottle>>;
+
+/** Checks `config.sse.throttle` and returns a copy. Throws `SseError` `ERR_SSE_CONFIG`. */
+export function checkThrottles(path: string, given: object): SseThrottles {
+  return Object.fromEntries(
+    Object.entries(given).map(([pattern, rule]) => {
+      const name = `${path}[${show(pattern)}]`;
+      if (!isPattern(pattern)) {
+        throw wrong(name, rule, 'left out: a pattern is a key, or the beginning of keys with one "*" at its end');
+      }
+      if (typeof rule !== 'object' || rule === null) throw wrong(name, rule, `{ interval, keep: 'latest' }`);
+      const checks = { interval: integer(1, MAX_MS, 'ms'), keep: oneOf('latest') };
+      return [pattern, check(name, rule as object, checks) as unknown as SseThrottle];
+    }),
+  );
+}
+
+/** The groups directly around a group. */
+export type Groups = (name: string) => readonly string[] | Promise<readonly string[]>;

@@ -17,3 +17,9 @@ export function checkRedis(value: unknown): string | undefined {
   const wrongCount = maxMessages === undefined ? undefined : integer(1, 2 ** 31, 'messages')(maxMessages);
   return wrongCount === undefined ? undefined : `${expected}; maxMessages must be ${wrongCount}`;
 }
+
+/** ioredis' own options, as egg-redis and @eggjs/redis take them: with `cluster` and `nodes` for a Redis Cluster. */
+export type RedisOptions = Readonly<Record<string, unknown>>;
+
+/** `config.sse.redis`: the configuration of one of the app's own clients, or options for a client of the plugin's own. */
+export type RedisConfig = { readonly client: string | true } | RedisOptions;

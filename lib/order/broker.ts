@@ -1,9 +1,5 @@
 import type { Position } from './cursor';
-import type { Losses } from './losses';
-import type { Mail } from '../log/mail';
 import type { Reach } from '../message/reach';
-import type { RunPart } from '../message/run';
-import type { Ticket } from '../access/user_limit';
 
 /**
  * What every process in reach is to do, in its place in the order. Plain JSON. It is no message: nobody hears it, and a
@@ -53,7 +49,7 @@ export interface PlacedMessage extends Message {
 }
 
 /** The order so far, as one process hands it to another. */
-export interface History {
+export interface Handover {
   /** The newest place. */
   readonly position: Position;
   /** What is no longer kept. */
@@ -66,20 +62,20 @@ export interface History {
 
 /** A process's copy of the order, which its broker fills. */
 export interface Replica {
-  /** The newest place it has; `undefined` before it has joined an order. */
+  /** The newest place it has; `undefined` before it has entered an order. */
   readonly position: Position | undefined;
-  /** Joins an epoch of the order, or takes it up again after a break: says what is lost; what is kept is delivered next. */
-  join(epoch: string, losses: Losses): void;
+  /** Enters an epoch of the order, or takes it up again after a break: says what is lost; what is kept is delivered next. */
+  enter(epoch: string, losses: Losses): void;
   /** Takes the next message, of this place in the order; without one it is live only. Never throws. */
   deliver(message: Message, position: Position | undefined): void;
-  /** Says what waits in mailboxes: of what it was handed, the rest was taken. */
-  sort(mail: Mail): void;
+  /** Keeps of the mail that it was handed what still waits: the rest was taken. */
+  keepWaiting(mail: Mail): void;
   /** Says that everything up to a place has been delivered or is lost. */
   arrive(position: Position): void;
   /** Says whether it follows the order, or has lost sight of it for a while. */
   follow(inSight: boolean): void;
   /** What it has of the present epoch after a place. */
-  history(seq: number): History;
+  handover(seq: number): Handover;
   /** Answers what some process asks of every process, in plain JSON. */
   answer(question: Question): Promise<unknown>;
 }
@@ -93,7 +89,7 @@ export type Question =
   /** Which of some runs, by their keys, it produces. */
   | { readonly runs: readonly string[] }
   /** How many streams a user has, those that are asked for by earlier tickets included. */
-  | { readonly seats: string; readonly ticket: Ticket };
+  | { readonly slots: string; readonly ticket: Ticket };
 
 /** What they answered, and whether all of them did in time. */
 export interface Poll {
@@ -113,4 +109,44 @@ export interface Broker {
   ask(question: Question, reach: Reach): Promise<Poll>;
   /** Stops delivering and frees connections. Safe to call twice. */
   stop(): Promise<void>;
+}
+
+/** What a log has lost: of some keys, and at most of all the others. */
+export interface Losses {
+  readonly keys: readonly { readonly key: string; readonly seq: number; readonly reason: LossReason }[];
+  readonly others: { readonly seq: number; readonly reason: LossReason } | undefined;
+}
+
+/** Nothing is lost. */
+export const NO_LOSSES: Losses = { keys: [], others: undefined };
+
+/**
+ * Why something is no longer kept: it grew older than `history.age` (`expired`); `history.count` or `history.bytes`, or
+ * the most messages that Redis keeps, was reached (`evicted`); Redis itself lost it (`lost`).
+ */
+export type LossReason = 'expired' | 'evicted' | 'lost';
+
+/** What waits in the mailboxes, of an epoch's places from `first` to `last`. Plain JSON. */
+export interface Mail {
+  readonly epoch: string;
+  readonly first: number;
+  readonly last: number;
+  readonly waiting: readonly { readonly key: string; readonly seqs: readonly number[] }[];
+  /** By mailbox, the newest message that was lost before anyone took it, as long as nobody was told. */
+  readonly lost: readonly { readonly key: string; readonly seq: number; readonly reason: LossReason }[];
+}
+
+/** Who asks for a seat, and when: what decides who comes first. */
+export interface Ticket {
+  /** Grows with each ticket that this process gives or hears of. */
+  readonly time: number;
+  readonly process: string;
+}
+
+/** What part of a run a message is. Plain JSON. */
+export interface RunPart {
+  /** `start`: nobody hears it; `text`: a piece that may be joined with its neighbours; `end`: nothing comes after it. */
+  readonly is: 'start' | 'text' | 'event' | 'end';
+  /** Of a start, the place up to which whoever starts it knows of no such run. */
+  readonly since?: string | undefined;
 }

@@ -1,25 +1,22 @@
 import assert from 'node:assert/strict';
-import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { user } from '../../lib';
 import type { Poll, Question } from '../../lib/order/broker';
-import { Seats } from '../../lib/access/user_limit';
+import { UserLimit } from '../../lib/access/user_limit';
 import { Cluster } from '../support/cluster';
 import { eventually } from '../support/eventually';
 import { plainServers } from '../support/plain';
 import { Stream } from '../support/stream';
 
-const start = plainServers();
-
 /** Processes of a host that ask each other, whose answers come when a test lets them. */
 class Host {
-  readonly #processes: { open: number; seats: Seats }[];
+  readonly #processes: { open: number; users: UserLimit }[];
   readonly #scheduler: fc.Scheduler;
 
   constructor(processes: number, limit: number, scheduler: fc.Scheduler) {
     this.#scheduler = scheduler;
     this.#processes = Array.from({ length: processes }, () => {
-      const each: { open: number; seats: Seats } = { open: 0, seats: new Seats(limit, () => each.open) };
+      const each: { open: number; users: UserLimit } = { open: 0, users: new UserLimit(limit, () => each.open) };
       return each;
     });
   }
@@ -31,17 +28,17 @@ class Host {
   /** A connect to one of them. */
   async connect(at: number): Promise<void> {
     const process = this.#processes[at % this.#processes.length]!;
-    const { isFree, release } = await process.seats.take('ann', (question) => this.#ask(question));
+    const { isFree, release } = await process.users.reserve('ann', (question) => this.#ask(question));
     if (isFree) process.open++;
     release();
   }
 
   async #ask(question: Question): Promise<Poll> {
-    const { seats: of, ticket } = question as Extract<Question, { seats: string }>;
-    const answers = this.#processes.map(async ({ seats }) => {
+    const { slots: of, ticket } = question as Extract<Question, { slots: string }>;
+    const answers = this.#processes.map(async ({ users }) => {
       // The question is on its way, then the answer is.
       await this.#scheduler.schedule(Promise.resolve());
-      const answer = seats.answer(of, ticket);
+      const answer = users.answer(of, ticket);
       await this.#scheduler.schedule(Promise.resolve());
       return answer;
     });
@@ -49,7 +46,7 @@ class Host {
   }
 }
 
-describe('Seats', () => {
+describe('UserLimit', () => {
   it('are never taken by more than the limit, nor by fewer when there is room, however the answers come', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -73,6 +70,8 @@ describe('Seats', () => {
 });
 
 describe('config.sse.maxClientsPerUser', () => {
+  const start = plainServers();
+
   async function startFor(options: object): Promise<Awaited<ReturnType<typeof start>>> {
     const server = await start(options);
     server.sse.authorize((ctx) => ({
@@ -129,11 +128,8 @@ describe('config.sse.maxClientsPerUser', () => {
   });
 });
 
-// A safety net only.
-const timeout = 180_000;
-
 for (const workers of [2, 4]) {
-  describe(`maxClientsPerUser in an app of ${workers} workers`, { timeout }, () => {
+  describe(`maxClientsPerUser in an app of ${workers} workers`, () => {
     const clusters: Cluster[] = [];
     after(() => Promise.all(clusters.map((cluster) => cluster.stop())));
 

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
 import { RedisBridge, type RedisBridgeTimes } from '../../lib/bridge/redis';
 import type { SseRedisBridge } from '../../lib/options/bridges';
-import { readRedisConfig, type RedisConfig } from '../../lib/redis/client';
+import { readRedisConfig } from '../../lib/redis/settings';
+import type { RedisConfig } from '../../lib/options/redis';
 import { eventually } from '../support/eventually';
 import { freePort } from '../support/free_port';
 import { plainServers } from '../support/plain';
 import { RedisServer } from '../support/redis_server';
 import { Stream } from '../support/stream';
 
-const startServer = plainServers();
-
 describe('the Redis bridge', () => {
+  const startServer = plainServers();
+
   const closing: (() => unknown)[] = [];
   afterEach(async () => {
     for (const close of closing.splice(0).reverse()) await close();

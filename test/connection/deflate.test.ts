@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { constants, createDeflateRaw, gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { GZIP_HEADER, NOTHING_SHARED, SharedDeflate, type Inflater } from '../../lib/connection/deflate';
+import { NOTHING_SHARED, SharedDeflate, type Inflater, GZIP_HEADER } from '../../lib/connection/deflate';
 
 /** Who hears blocks, and what they should have heard. */
 class Listener implements Inflater {

@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
-import type { Broker, Poll, Replica } from '../../lib/order/broker';
+import { type Broker, type Poll, type Replica, NO_LOSSES } from '../../lib/order/broker';
 import type { Position } from '../../lib/order/cursor';
-import { NO_LOSSES } from '../../lib/order/losses';
 import { plainServers } from '../support/plain';
 import { Stream } from '../support/stream';
 
@@ -22,7 +20,7 @@ class HandedOrder implements Broker {
 
   async start(replica: Replica): Promise<void> {
     this.replica = replica;
-    replica.join(EPOCH, NO_LOSSES);
+    replica.enter(EPOCH, NO_LOSSES);
     replica.follow(false);
   }
 
@@ -49,9 +47,9 @@ class HandedOrder implements Broker {
   }
 }
 
-const start = plainServers();
-
 describe('a client that comes while the order is out of sight', () => {
+  const start = plainServers();
+
   it('goes on where it was when it has heard more than has come here by the time that the order is back', async () => {
     const order = new HandedOrder();
     const { url } = await start({}, order);

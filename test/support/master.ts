@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { MessengerBroker, type MessengerTimes } from '../../lib/broker/messenger/messenger_broker';
 import { Sequencer, type SequencerTimes } from '../../lib/broker/messenger/sequencer';
-import { openChannel, pidOf, type ToAgent, type ToWorkers } from '../../lib/base/channel';
+import { openChannel, pidOf } from '../../lib/base/channel';
+import type { ToWorkers, ToAgent } from '../../lib/broker/messenger/protocol';
 
 /** A process as the master sees it: what is on its way to it, in order, as text. */
 class Pipe {

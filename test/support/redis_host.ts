@@ -1,7 +1,7 @@
 import { RedisBroker, type RedisTimes } from '../../lib/broker/redis/redis_broker';
 import type { Gap } from '../../lib/log/gaps';
 import type { SseOptions } from '../../lib/options/options';
-import { readRedisConfig } from '../../lib/redis/client';
+import { readRedisConfig } from '../../lib/redis/settings';
 import type { Sse } from '../../lib/sse';
 import { startPlain, type PlainServer } from './plain';
 import { Proxy } from './proxy';

@@ -1,10 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Broker, Draft, History, Message, PlacedMessage, Poll, Question, Replica } from '../../order/broker';
-import { pidOf, toParts, type Channel, type ToAgent, type ToWorkers } from '../../base/channel';
+import {
+  type Broker,
+  type Draft,
+  type Handover,
+  type Message,
+  type PlacedMessage,
+  type Poll,
+  type Question,
+  type Replica,
+  NO_LOSSES,
+} from '../../order/broker';
+import { pidOf, type Channel } from '../../base/channel';
+import { toParts, type ToWorkers, type ToAgent } from './protocol';
 import { newEpoch, type Position } from '../../order/cursor';
 import { SseError } from '../../base/error';
-import { NO_LOSSES } from '../../order/losses';
 import { Inheritance } from './succession';
 import { Polls } from '../polls';
 
@@ -257,7 +267,7 @@ export class Sequencer implements Broker {
     let from = epoch === this.#epoch ? seq : 0;
     const begun = this.#epoch;
     for (;;) {
-      const parts = toParts(this.#replica!.history(from));
+      const parts = toParts(this.#replica!.handover(from));
       const isAll = parts.length === 1;
       // What is on its way to all goes first: the worker takes it for what it has missed.
       if (isAll) this.#flush();
@@ -301,12 +311,12 @@ export class Sequencer implements Broker {
     this.#begin({ epoch, seq });
   }
 
-  #inherit({ position, losses, messages, mail }: History): void {
+  #inherit({ position, losses, messages, mail }: Handover): void {
     const replica = this.#replica!;
     this.#inheritance = undefined;
-    replica.join(position.epoch, losses);
+    replica.enter(position.epoch, losses);
     for (const message of messages) replica.deliver(message, { epoch: position.epoch, seq: message.seq });
-    replica.sort(mail);
+    replica.keepWaiting(mail);
     replica.arrive(position);
     for (const message of this.#deferred) replica.deliver(message, { epoch: this.#epoch, seq: message.seq });
     this.#deferred = [];
@@ -319,7 +329,7 @@ export class Sequencer implements Broker {
     this.#candidates.clear();
     this.#flush();
     if (this.#inheritance === undefined) {
-      this.#replica!.join(epoch, NO_LOSSES);
+      this.#replica!.enter(epoch, NO_LOSSES);
       this.#replica!.arrive({ epoch, seq });
     }
     this.#epoch = epoch;

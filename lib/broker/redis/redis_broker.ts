@@ -1,18 +1,26 @@
 import { AsyncResource } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
-import type { Act, Broker, Poll, Question, Replica } from '../../order/broker';
+import {
+  type Act,
+  type Broker,
+  type Poll,
+  type Question,
+  type Replica,
+  NO_LOSSES,
+  type Losses,
+  type RunPart,
+  type LossReason,
+} from '../../order/broker';
 import type { Position } from '../../order/cursor';
 import type { SseLogger } from '../../base/logger';
-import { NO_LOSSES, type Losses } from '../../order/losses';
-import { mailboxesOf, type SseMailbox } from '../../message/mailbox';
+import { mailboxesOf } from '../../message/keys';
+import type { SseMailbox } from '../../options/options';
 import { Outbox, type Numbered } from '../outbox';
 import type { Reach } from '../../message/reach';
 import { connectRedis, whenEnded, type RedisClient, type RedisSettings } from '../../redis/client';
-import type { RunPart } from '../../message/run';
 import { supervise, type Supervision } from '../../redis/supervise';
-import type { LossReason } from '../../log/tail';
-import { within } from '../../base/within';
+import { within } from '../../base/promises';
 import { Polls } from '../polls';
 import { fromCursor, isBefore, isSame, toId, toPlace, toPosition, type Place } from './place';
 import {
@@ -392,7 +400,7 @@ export class RedisBroker implements Broker {
         if (place.term === term) places.set(key, [...(places.get(key) ?? []), place.seq]);
       }
       const lost = this.#concerning(unread, first - 1).filter(({ seq }) => seq <= last);
-      this.#replica!.sort({
+      this.#replica!.keepWaiting({
         epoch: toPosition({ term, seq: 0 }).epoch,
         first,
         last,
@@ -415,7 +423,7 @@ export class RedisBroker implements Broker {
     if (this.#place !== undefined) this.#witness.end(this.#place);
     this.#place = place;
     const position = toPosition(place);
-    this.#replica!.join(position.epoch, NO_LOSSES);
+    this.#replica!.enter(position.epoch, NO_LOSSES);
     this.#replica!.arrive(position);
   }
 
@@ -453,14 +461,14 @@ export class RedisBroker implements Broker {
     const { term, seq } = this.#place!;
     if (to <= seq) return;
     this.#place = { term, seq: to };
-    this.#replica!.join(toPosition(this.#place).epoch, losses);
+    this.#replica!.enter(toPosition(this.#place).epoch, losses);
     this.#replica!.arrive(toPosition(this.#place));
   }
 
   /** Hears from a witness what the store has lost. */
   #learn(testimony: Testimony): void {
     const losses = this.#witness.learn(testimony, (host) => this.#concerns(host));
-    if (losses !== undefined) this.#replica!.join(toPosition(testimony).epoch, losses);
+    if (losses !== undefined) this.#replica!.enter(toPosition(testimony).epoch, losses);
   }
 
   /** Sends what waits, a batch after the other, each when Redis has taken the one before. */

@@ -1,4 +1,4 @@
-import type { Losses } from '../../order/losses';
+import type { Losses } from '../../order/broker';
 import type { Place } from './place';
 
 /** What a process that knows more than the store says of it, so that those who never heard of it can tell their clients. */

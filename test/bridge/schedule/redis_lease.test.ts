@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, describe, it } from 'node:test';
 import { RedisLease, type RedisLeaseTimes } from '../../../lib/bridge/schedule/redis_lease';
 import type { Offer } from '../../../lib/bridge/schedule/schedule';
 import { RedisBroker } from '../../../lib/broker/redis/redis_broker';
-import { readRedisConfig } from '../../../lib/redis/client';
+import { readRedisConfig } from '../../../lib/redis/settings';
 import { eventually } from '../../support/eventually';
 import { Member } from '../../support/member';
 import { RedisServer } from '../../support/redis_server';

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
-import { afterEach, describe, it } from 'node:test';
 import { Arbiter } from '../../../lib/bridge/schedule/arbiter';
 import {
   HostLease,
@@ -12,7 +11,7 @@ import { setLease, sseSchedule, type SseScheduleOptions } from '../../../lib/bri
 import { openChannel } from '../../../lib/base/channel';
 import { SseError } from '../../../lib/base/error';
 import type { SseMessage } from '../../../lib/message/message';
-import type { Receipt } from '../../../lib/sse';
+import type { Receipt } from '../../../lib/message/publish';
 import { eventually } from '../../support/eventually';
 
 /** A schedule of a test: what it loads comes from the test. */

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { MessengerTimes } from '../../../lib/broker/messenger/messenger_broker';
 import type { Sequencer, SequencerTimes } from '../../../lib/broker/messenger/sequencer';
@@ -10,10 +9,6 @@ import { contract } from '../contract';
 
 type Overrides = ConstructorParameters<typeof Member>[1];
 type WorkerMember = Member & { readonly pid: string };
-
-// In an app there are servers; here nothing but timers that keep no process alive.
-const alive = setInterval(() => undefined, 1_000);
-after(() => clearInterval(alive));
 
 const opened: Member[] = [];
 
@@ -207,7 +202,7 @@ describe('the messenger broker', () => {
   it('tells those who missed it of what is lost meanwhile', async () => {
     const { master, members } = await start(2, {}, { history: { age: 1e6, count: 1, bytes: 1e9 } });
     await members[0]!.publish('1');
-    const reader = members[1]!.hub.log.readFromHead(['a']);
+    const reader = members[1]!.readers.fromHead(['a']);
     const { epoch } = members[1]!.hub.position!;
     let lost = 0;
     master.loses = (name, pid) => name === 'egg-sse:order' && pid === members[1]!.pid && lost++ < 2;
@@ -215,7 +210,7 @@ describe('the messenger broker', () => {
     await members[0]!.publish('3');
     await members[0]!.publish('4');
     await eventually(() => members[1]!.delivered.at(-1) === '4');
-    const { gaps, frames } = members[1]!.hub.log.read(reader, 1e6);
+    const { gaps, frames } = members[1]!.readers.read(reader, 1e6);
     assert.deepEqual(gaps, [{ reason: 'evicted', keys: ['a'] }]);
     assert.match(frames!.toString(), /4/);
     assert.deepEqual(members[1]!.resume({ epoch, seq: 1 }).gaps, ['a']);

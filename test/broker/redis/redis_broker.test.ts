@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { RedisBroker, type RedisTimes } from '../../../lib/broker/redis/redis_broker';
-import { readRedisConfig } from '../../../lib/redis/client';
-import { Takes } from '../../../lib/log/taken_mail';
+import { readRedisConfig } from '../../../lib/redis/settings';
 import { eventually } from '../../support/eventually';
 import { Member } from '../../support/member';
 import { optionsWith } from '../../support/plain';
-import { hasRedis, RedisServer } from '../../support/redis_server';
+import { describeWithRedis, RedisServer } from '../../support/redis_server';
 import { contract, type Range } from '../contract';
 
 /** Workers of one or more hosts that share a Redis. */
@@ -46,10 +44,10 @@ class RedisRange implements Range {
   }
 }
 
-if (hasRedis('the tests of the Redis broker')) {
+describeWithRedis('an order in Redis', () => {
   contract('the Redis broker', async () => new RedisRange(await RedisServer.start()), { members: 3 });
 
-  describe('a worker that has just joined', { timeout: 60_000 }, () => {
+  describe('a worker that has just joined', () => {
     it('hears a question of the same millisecond', async () => {
       const range = new RedisRange(await RedisServer.start());
       try {
@@ -65,13 +63,13 @@ if (hasRedis('the tests of the Redis broker')) {
     });
   });
 
-  describe('mail in Redis', { timeout: 60_000 }, () => {
+  describe('mail in Redis', () => {
     const mailbox = { keys: ['box:*'], age: 60_000, count: 1_000, bytes: 1e8 };
 
     /** What a client of a mailbox gets that opens now. */
-    const open = ({ hub }: Member, key: string): { texts: string[]; gaps: unknown } => {
-      const { reader, gaps } = hub.log.open(['@all', key]);
-      const { frames } = hub.log.read(reader, Number.MAX_SAFE_INTEGER);
+    const open = ({ readers }: Member, key: string): { texts: string[]; gaps: unknown } => {
+      const { reader, gaps } = readers.begin(['@all', key]);
+      const { frames } = readers.read(reader, Number.MAX_SAFE_INTEGER);
       return { texts: [...(frames?.toString() ?? '').matchAll(/^data: (.*)$/gm)].map(([, text]) => text!), gaps };
     };
 
@@ -84,8 +82,6 @@ if (hasRedis('the tests of the Redis broker')) {
         const { admin } = range.server;
         assert.deepEqual([await admin.xlen('{egg-sse:test}:order'), await admin.xlen('{egg-sse:test}:mail')], [5, 5]);
         const late = await range.join({ mailbox }, { count: 5 });
-        const takes = new Takes((act) => late.broker.publish({ keys: [], body: '', act }, 'everywhere'));
-        late.hub.onTake(takes);
         assert.deepEqual(open(late, 'box:a'), {
           texts: Array.from({ length: 9 }, (_, i) => String(12 + i)),
           gaps: [{ reason: 'evicted', keys: ['box:a'] }],
@@ -115,4 +111,4 @@ if (hasRedis('the tests of the Redis broker')) {
       }
     });
   });
-}
+});
