@@ -5,7 +5,7 @@ import type { SseLogger } from '../base/logger';
 import { Publication } from '../base/promises';
 import type { CloseReason, Connection, Feed } from '../connection/connection';
 import type { SseResponse } from '../connection/wire';
-import type { Joined } from '../hub/join';
+import type { Joined } from '../hub/joining';
 import { encode, encodeOwn, toFrame, type EncodedEvent, type SseMessage } from '../message/message';
 import type { First } from '../options/open';
 import { Source, type SseSource } from './source';

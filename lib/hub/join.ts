@@ -1,8 +1,5 @@
-import { performance } from 'node:perf_hooks';
-import type { Admission } from '../access/authorizer';
-import type { Slot, UserLimit } from '../access/user_limit';
 import { SseError, show } from '../base/error';
-import { Connection, type CloseReason, type Feed } from '../connection/connection';
+import { Connection, type CloseReason } from '../connection/connection';
 import type { KeySets } from '../connection/key_sets';
 import type { Pools } from '../connection/pools';
 import { isOver, type SseResponse } from '../connection/wire';
@@ -11,66 +8,19 @@ import type { Log } from '../log/log';
 import type { Beginning } from '../log/reader';
 import type { Readers } from '../log/readers';
 import { Throttle } from '../log/throttle';
-import { ALL, idOf, isRunKey } from '../message/keys';
+import { idOf, isRunKey } from '../message/keys';
 import type { EncodedEvent } from '../message/message';
 import type { SseOptions } from '../options/options';
-import type { Broker } from '../order/broker';
 import type { LastEventId } from '../order/cursor';
 import type { Pump } from '../pump/pump';
 import type { Runs } from '../runs/runs';
 import type { Events } from './events';
+import { heldBy, type Answer, type Joined, type JoinRequest, type NotJoined } from './joining';
+import type { Room } from './room';
 import { Unplaced } from './unplaced';
 import { toPrivateWelcome, toWelcome } from './welcome';
 
-/** A client that wants to join. */
-export interface JoinRequest extends Partial<Omit<Admission, 'keys'>> {
-  readonly keys: readonly string[];
-  /** The keys that it asked for, when others were granted. */
-  readonly asked?: readonly string[];
-  readonly lastEventId?: LastEventId | undefined;
-  /** Whether each message is to say for which of its keys it is. Left out: no. */
-  readonly showsKeys?: boolean;
-  /** Keys that it reads from now on, not from its last event id. */
-  readonly newKeys?: readonly string[];
-  /** Whether it reads nothing of the log but `run`. It is counted, and ended, as others are. */
-  readonly isPrivate?: boolean;
-  /** The key of a run: its stream ends with the run. */
-  readonly run?: string | undefined;
-  /** ms after which it may come back. Left out: `config.sse.retry`. */
-  readonly retry?: number | undefined;
-  /** Writes to it besides the log. */
-  readonly feed?: Feed;
-}
-
-/** The answer to a client that may join. */
-export interface Answer {
-  readonly response: SseResponse;
-  /** Whether the client wants no more than the head. */
-  readonly isHead: boolean;
-  /** Whether the client accepts gzip. */
-  readonly acceptsGzip: boolean;
-  /** Writes the head of the stream, in the turn in which it joins. */
-  writeHead(compressed: boolean): void;
-}
-
-/** A stream that has joined. Only its head is out: it is not greeted yet. */
-export interface Joined {
-  readonly connection: Connection;
-  /** Whether its client came back to a known place, and no message since then is lost. */
-  readonly resumed: boolean;
-  /** Writes the first frames: hello, gaps, then `first`. The messages that it missed, and live ones, follow. */
-  greet(first?: EncodedEvent): void;
-}
-
-/** Why a client has not joined, though not refused: it has `left`, wanted only the `head`, or has `all` of its run. */
-export type NotJoined = 'left' | 'head' | 'all';
-
 const NO_KEYS: readonly string[] = [];
-
-/** All keys that a client holds: those that it was granted, and the plugin's own. */
-export function heldBy({ keys, ownKeys = [] }: JoinRequest): string[] {
-  return [ALL, ...ownKeys, ...keys];
-}
 
 /** Lets clients join, within the limits, each at its place in the order; removes them when they leave. */
 export class Joins {
@@ -81,11 +31,10 @@ export class Joins {
   readonly #keySets: KeySets;
   readonly #pump: Pump;
   readonly #runs: Runs;
-  readonly #userLimit: UserLimit;
+  readonly #room: Room;
   readonly #events: Events;
-  readonly #order: Pick<Broker, 'catchUp' | 'ask'>;
+  readonly #catchUp: () => Promise<boolean>;
   readonly unplaced: Unplaced;
-  #closed = false;
   readonly #owner = {
     onDrain: (connection: Connection) => this.#pump.wake(connection),
     onEnd: (connection: Connection, reason: CloseReason) => this.#leave(connection, reason),
@@ -99,9 +48,10 @@ export class Joins {
     keySets: KeySets;
     pump: Pump;
     runs: Runs;
-    userLimit: UserLimit;
+    room: Room;
     events: Events;
-    order: Pick<Broker, 'catchUp' | 'ask'>;
+    /** Resolves when this process has all that was ordered before; false when that cannot be known in time. */
+    catchUp: () => Promise<boolean>;
   }) {
     this.#options = parts.options;
     this.#log = parts.log;
@@ -110,46 +60,42 @@ export class Joins {
     this.#keySets = parts.keySets;
     this.#pump = parts.pump;
     this.#runs = parts.runs;
-    this.#userLimit = parts.userLimit;
+    this.#room = parts.room;
     this.#events = parts.events;
-    this.#order = parts.order;
+    this.#catchUp = parts.catchUp;
     this.unplaced = new Unplaced({
       readers: parts.readers,
-      catchUp: () => parts.order.catchUp(),
+      catchUp: parts.catchUp,
       place: (connection, lastEventId) => this.#place(connection, lastEventId),
     });
-  }
-
-  /** Lets no more clients join. */
-  close(): void {
-    this.#closed = true;
   }
 
   /**
    * Lets a client join with the keys that it was granted. Its place in the order is that of now, or of its last event
    * id; it gets nothing of the log until it is greeted.
    *
-   * Throws `SseError` when it is refused, with the status that answers it: `ERR_SSE_SHUTDOWN` and `ERR_SSE_OVERLOAD`
-   * (503), `ERR_SSE_USER_CLIENTS` (429), `ERR_SSE_REFUSED` (403) and `ERR_SSE_RUN_UNKNOWN` (404) for its `run`.
+   * Throws `SseError` when it is refused, with the status that answers it: those of `Room`, and for its `run`
+   * `ERR_SSE_REFUSED` (403) and `ERR_SSE_RUN_UNKNOWN` (404).
    */
   async join(client: JoinRequest, answer: Answer): Promise<Joined | NotJoined> {
     const { response } = answer;
     // A private stream may have secrets next to text that others chose: compressed, its length would tell of them.
     const compressed = client.isPrivate !== true && answer.acceptsGzip && this.#keySets.compresses(heldBy(client));
     // Clients come by the thousands at once: an answer that is not needed is not waited for.
-    const isBehind = this.#mayBeBehind(client) && !(await this.#order.catchUp()) && client.lastEventId !== undefined;
+    const isBehind = this.#mayBeBehind(client) && !(await this.#catchUp()) && client.lastEventId !== undefined;
     if (isOver(response)) return 'left';
     if (client.run !== undefined && this.#hasAll(client, client.run)) return 'all';
     if (answer.isHead) {
       answer.writeHead(compressed);
       return 'head';
     }
-    this.#checkRoom();
-    const slot = this.#isCounted(client.user) ? await this.#slotFor(client.user) : undefined;
+    this.#room.check();
+    const asked = this.#room.slotFor(client.user);
+    const slot = asked && (await asked);
     try {
       if (isOver(response)) return 'left';
       // Again: other clients may have joined while the other processes were asked.
-      if (slot !== undefined) this.#checkRoom(slot);
+      if (slot !== undefined) this.#room.check(slot);
       answer.writeHead(compressed);
       return this.#add(response, client, { compressed, isBehind });
     } finally {
@@ -177,26 +123,6 @@ export class Joins {
       });
     }
     return lastEventId !== undefined && this.#readers.hasAllOfRun(lastEventId, run);
-  }
-
-  #isCounted(user: string | undefined): user is string {
-    return user !== undefined && this.#options.maxClientsPerUser > 0;
-  }
-
-  #slotFor(user: string): Promise<Slot> {
-    return this.#userLimit.reserve(user, (question) => this.#order.ask(question, 'host'));
-  }
-
-  /** Throws `SseError` when no client can join in this turn. */
-  #checkRoom(slot?: Slot): void {
-    const { maxClients, maxClientsPerUser } = this.#options;
-    if (this.#closed) throw noRoom('ERR_SSE_SHUTDOWN', 'this worker is going');
-    if (this.#pools.all.size >= maxClients) {
-      throw noRoom('ERR_SSE_OVERLOAD', `this worker has all of its ${maxClients} streams open`);
-    }
-    if (slot?.isFree === false) {
-      throw noRoom('ERR_SSE_USER_CLIENTS', `this user has all of its ${maxClientsPerUser} streams open`, 429);
-    }
   }
 
   /** Makes an open stream of a response whose head is out. */
@@ -289,8 +215,4 @@ export class Joins {
     const { keys, user, data, openedAt } = connection;
     this.#events.emit('close', { keys, user, data, reason, openMs: performance.now() - openedAt });
   }
-}
-
-function noRoom(code: string, why: string, status = 503): SseError {
-  return new SseError(code, `${why}; try again after Retry-After`, { status });
 }
