@@ -1,0 +1,133 @@
+-- What follows the prelude in scripts that trim: it lets go of the oldest messages, and notes by key what is lost.
+--
+-- The last five KEYS of such a script are `mail`, `waiting`, `done`, `unread` and `parts`.
+-- Each call drops at most `budget` entries, so that no script keeps Redis busy for long.
+local MAX_KEYS = 16384
+local MAX_WAITING = 262144
+local MAIL, WAITING, DONE, UNREAD, PARTS = unpack(KEYS, #KEYS - 4)
+local function bound(set, meta, field)
+  local surplus = redis.call('ZCARD', set) - MAX_KEYS
+  if surplus <= 0 then return end
+  local dropped = redis.call('ZPOPMIN', set, surplus)
+  redis.call('HSET', meta, field, dropped[#dropped])
+end
+local function note(set, seq, member)
+  local known = redis.call('ZSCORE', set, member)
+  if not known or tonumber(known) < seq then redis.call('ZADD', set, seq, member) end
+end
+-- Keeps an entry that leaves the order, if a mailbox waits for it or it is of a run.
+local function hold(entry, fields, seq)
+  if fields.r then return not redis.pcall('XADD', PARTS, entry[1], unpack(entry[2])).err end
+  if not fields.m or redis.call('ZCOUNT', WAITING, seq, seq) == 0 then return false end
+  return not redis.pcall('XADD', MAIL, entry[1], unpack(entry[2])).err
+end
+-- Gives up an entry that mailboxes kept; those that still wait for it are told, one day.
+local function drop(entry, lost, meta)
+  local fields = fieldsOf(entry)
+  local seq = tonumber(string.match(entry[1], '%d+$'))
+  for _, key in ipairs(cjson.decode(fields.m)) do note(lost, seq, (fields.h or '') .. '\n' .. key) end
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', WAITING, seq, seq)) do
+    note(UNREAD, seq, (fields.h or '') .. '\n' .. string.match(member, '^[^\n]*\n(.*)$'))
+  end
+  redis.call('ZREMRANGEBYSCORE', WAITING, seq, seq)
+  redis.call('XDEL', MAIL, entry[1])
+  redis.call('ZREM', DONE, entry[1])
+end
+local function trimMail(order, meta, lost, max, age, mailAge, budget)
+  -- A process without mailboxes leaves those of others as they are.
+  if mailAge == 0 then return end
+  local excess = redis.call('XLEN', MAIL) - max
+  for _, entry in ipairs(redis.call('XRANGE', MAIL, '-', '+', 'COUNT', budget)) do
+    local fields = fieldsOf(entry)
+    if excess <= 0 and tonumber(fields.t) >= now() - mailAge then break end
+    if excess > 0 then redis.call('HSET', meta, 'mailEvicted', tonumber(string.match(entry[1], '%d+$'))) end
+    excess = excess - 1
+    drop(entry, lost, meta)
+  end
+  -- What was taken is kept for a while, for those who lost it on the way.
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', DONE, '-inf', now() - age, 'LIMIT', 0, budget)) do
+    local entry = redis.call('XRANGE', MAIL, id, id)[1]
+    if entry then drop(entry, lost, meta) else redis.call('ZREM', DONE, id) end
+  end
+  -- What waits is in the order or held; others may have taken it away.
+  local oldest = redis.call('XRANGE', MAIL, '-', '+', 'COUNT', 1)[1]
+    or redis.call('XRANGE', order, '-', '+', 'COUNT', 1)[1]
+  if oldest then redis.call('ZREMRANGEBYSCORE', WAITING, '-inf', '(' .. string.match(oldest[1], '%d+$')) end
+  local surplus = redis.call('ZCARD', WAITING) - MAX_WAITING
+  if surplus > 0 then
+    for i, member in ipairs(redis.call('ZRANGE', WAITING, 0, surplus - 1)) do
+      local seq, key = string.match(member, '^%d+%-(%d+)\n(.*)$')
+      note(UNREAD, tonumber(seq), '\n' .. key)
+    end
+    redis.call('ZREMRANGEBYRANK', WAITING, 0, surplus - 1)
+  end
+  bound(UNREAD, meta, 'mailForgotten')
+end
+local function trimRuns(lost, max, age, budget)
+  -- A process without runs leaves those of others as they are.
+  if age == 0 then return end
+  local excess = redis.call('XLEN', PARTS) - max
+  local gone = {}
+  for _, entry in ipairs(redis.call('XRANGE', PARTS, '-', '+', 'COUNT', budget)) do
+    local fields = fieldsOf(entry)
+    if excess <= 0 and tonumber(fields.t) >= now() - age then break end
+    excess = excess - 1
+    gone[#gone + 1] = entry[1]
+    local seq = tonumber(string.match(entry[1], '%d+$'))
+    for _, key in ipairs(cjson.decode(fields.k)) do note(lost, seq, (fields.h or '') .. '\n' .. key) end
+  end
+  if #gone > 0 then redis.call('XDEL', PARTS, unpack(gone)) end
+end
+local function unwait(id, key)
+  local seq = string.match(id, '%d+$')
+  if redis.call('ZREM', WAITING, id .. '\n' .. key) == 1 and redis.call('ZCOUNT', WAITING, seq, seq) == 0 then
+    if #redis.call('XRANGE', MAIL, id, id) > 0 then redis.call('ZADD', DONE, now(), id) end
+  end
+end
+local function take(takes)
+  for _, each in ipairs(takes.taken) do unwait(each[1], each[2]) end
+  for _, each in ipairs(takes.told) do
+    -- Whoever was told that it is lost must not get it later, out of its order.
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', WAITING, '-inf', each[1])) do
+      local id, key = string.match(member, '^([^\n]*)\n(.*)$')
+      if key == each[2] then unwait(id, key) end
+    end
+    for _, host in ipairs({ '', each[3] }) do
+      local lost = redis.call('ZSCORE', UNREAD, host .. '\n' .. each[2])
+      if lost and tonumber(lost) <= tonumber(each[1]) then redis.call('ZREM', UNREAD, host .. '\n' .. each[2]) end
+    end
+  end
+end
+local function trim(order, meta, lost, max, age, budget)
+  local horizon = now() - age
+  local excess = redis.call('XLEN', order) - max
+  local trimmed, evicted
+  while budget > 0 do
+    local oldest = redis.call('XRANGE', order, '-', '+', 'COUNT', math.min(math.max(excess, 4), budget, 256))
+    local gone = {}
+    for _, entry in ipairs(oldest) do
+      local fields = fieldsOf(entry)
+      if excess <= 0 and tonumber(fields.t) >= horizon then break end
+      local seq = tonumber(string.match(entry[1], '%d+$'))
+      local held = hold(entry, fields, seq)
+      local mailboxes = {}
+      if held then for _, key in ipairs(cjson.decode(fields.m or fields.k)) do mailboxes[key] = true end end
+      if fields.k then
+        for _, key in ipairs(cjson.decode(fields.k)) do
+          if not mailboxes[key] then note(lost, seq, (fields.h or '') .. '\n' .. key) end
+        end
+      end
+      if excess > 0 then evicted = seq end
+      trimmed = seq
+      excess = excess - 1
+      gone[#gone + 1] = entry[1]
+    end
+    if #gone == 0 then break end
+    redis.call('XDEL', order, unpack(gone))
+    budget = budget - #gone
+    if #gone < #oldest then break end
+  end
+  if trimmed then redis.call('HSET', meta, 'trimmed', trimmed) end
+  if evicted then redis.call('HSET', meta, 'evicted', evicted) end
+  bound(lost, meta, 'forgotten')
+end
