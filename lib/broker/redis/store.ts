@@ -3,7 +3,7 @@ import type { Draft } from '../../order/broker';
 import type { Reach } from '../../message/reach';
 import type { Numbered } from '../outbox';
 import { answered, type RedisClient } from '../../redis/client';
-import type { Place } from './place';
+import { isBefore, toId, toPlace, type Place } from './place';
 import { APPEND, ASK, ATTACH, BEAT } from './scripts';
 
 /** A stream's entry: its id, and its fields. */
@@ -200,17 +200,14 @@ export class Store {
 
   async #heldIn(stream: 'mail' | 'parts', after: Place, before: Place): Promise<StreamEntry[]> {
     const held: StreamEntry[] = [];
-    const end = `${before.term}-${before.seq - 1}`;
+    const end = toId({ term: before.term, seq: before.seq - 1 });
     for (let { term, seq } = after; ;) {
-      const start = `${term}-${seq + 1}`;
+      const start = toId({ term, seq: seq + 1 });
       const found = await this.#call('xrange', this.#key(stream), start, end, 'COUNT', HELD_COUNT);
-      const entries = (found as [string, string[]][]).map(([id, fields]) => ({
-        id,
-        fields: Object.fromEntries(pairs(fields)),
-      }));
+      const entries = (found as [string, string[]][]).map(toEntry);
       held.push(...entries);
       if (entries.length < HELD_COUNT) return held;
-      [term = 0, seq = 0] = entries.at(-1)!.id.split('-').map(Number);
+      ({ term, seq } = toPlace(entries.at(-1)!.id));
     }
   }
 
@@ -224,8 +221,7 @@ export class Store {
     return {
       waiting: waiting.map((member) => {
         const end = member.indexOf('\n');
-        const [term = 0, at = 0] = member.slice(0, end).split('-').map(Number);
-        return [{ term, seq: at }, member.slice(end + 1)];
+        return [toPlace(member.slice(0, end)), member.slice(end + 1)];
       }),
       unread: pairs(unread).map(toKeyPlace),
       evicted: Number(evicted),
@@ -277,8 +273,8 @@ export class Store {
       const name = names.find((_, i) => key.endsWith(streams[i]!))!;
       found[name] = entries
         // An entry that was deleted meanwhile has no fields.
-        .filter(([, fields]) => fields !== null)
-        .map(([id, fields]) => ({ id, fields: Object.fromEntries(pairs(fields!)) }));
+        .filter((entry): entry is [string, string[]] => entry[1] !== null)
+        .map(toEntry);
     }
     return found;
   }
@@ -323,10 +319,13 @@ function toKeyPlace([member, seq]: readonly [string, string]): KeyPlace {
   return { host: member.slice(0, end), key: member.slice(end + 1), seq: Number(seq) };
 }
 
+function toEntry([id, fields]: readonly [string, string[]]): StreamEntry {
+  return { id, fields: Object.fromEntries(pairs(fields)) };
+}
+
+/** No place is in both streams of what is held: an entry goes to one of them. */
 function byPlace(a: StreamEntry, b: StreamEntry): number {
-  const [term = 0, seq = 0] = a.id.split('-').map(Number);
-  const [otherTerm = 0, otherSeq = 0] = b.id.split('-').map(Number);
-  return term - otherTerm || seq - otherSeq;
+  return isBefore(toPlace(a.id), toPlace(b.id)) ? -1 : 1;
 }
 
 function pairs(flat: readonly string[]): [string, string][] {
