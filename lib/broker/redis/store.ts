@@ -5,6 +5,7 @@ import type { Numbered } from '../outbox';
 import { answered, type RedisClient } from '../../redis/client';
 import { isBefore, toId, toPlace, type Place } from './place';
 import { APPEND, ASK, ATTACH, BEAT } from './scripts';
+import type { Testimony } from './witness';
 
 /** A stream's entry: its id, and its fields. */
 export interface StreamEntry {
@@ -96,7 +97,16 @@ const NUMBER_KEPT_MS = 10 * 60_000;
 /** A worker that has not said for so long that it lives is dead, in ms. */
 const DEAD_AFTER_MS = 6_000;
 const INBOX_KEPT_S = 60;
-const HELD_COUNT = 500;
+/** How many entries are read at once. */
+const READ_COUNT = 500;
+
+// Redis serves, but takes nothing for now: it is full, cannot write to its disk, or lacks replicas.
+const REFUSALS = /^(OOM|MISCONF|NOREPLICAS|BUSY|LOADING)\b/;
+
+/** Whether an error says that Redis takes nothing for now. */
+export function isRefusal(error: Error): boolean {
+  return REFUSALS.test(error.message);
+}
 
 /** Where the scripts keep mail, and runs. */
 const KEPT = ['mail', 'waiting', 'done', 'unread', 'parts'] as const;
@@ -106,25 +116,31 @@ export type StreamName = 'order' | 'questions' | 'inbox';
 
 /** The order as it stands in Redis. Its keys share a hash tag, so that a Redis Cluster keeps them on one node. */
 export class Store {
-  readonly #client: RedisClient;
+  readonly #commands: RedisClient;
+  readonly #reader: RedisClient;
   readonly #bounds: StoreBounds;
   readonly #worker: string;
   readonly #prefix: string;
 
-  /** `app` tells this app's order from others' in the same Redis. */
-  constructor(client: RedisClient, options: { app: string; worker: string; bounds: StoreBounds }) {
-    this.#client = client;
+  /** `reader` may be blocked for a while; `app` tells this app's order from others' in the same Redis. */
+  constructor(
+    commands: RedisClient,
+    reader: RedisClient,
+    options: { app: string; worker: string; bounds: StoreBounds },
+  ) {
+    this.#commands = commands;
+    this.#reader = reader;
     this.#bounds = options.bounds;
     this.#worker = options.worker;
     this.#prefix = `{egg-sse:${options.app}}`;
   }
 
-  /** Takes part in the order; `heard` is how far, and `keys` of which its last messages were. */
-  async attach(heard: Place | undefined, witness: object): Promise<{ at: Place; now: number }> {
+  /** Takes part in the order, and says what this process knows of it. */
+  async attach(testimony: Testimony | undefined): Promise<{ at: Place; now: number }> {
     const [term, seq, now] = (await this.run(
       ATTACH,
       ['order', 'meta'],
-      [heard?.term ?? '', heard?.seq ?? '', JSON.stringify(witness)],
+      [testimony?.term ?? '', testimony?.seq ?? '', JSON.stringify(testimony ?? {})],
     )) as [string, number, string];
     return { at: { term: Number(term), seq }, now: Number(now) };
   }
@@ -203,10 +219,10 @@ export class Store {
     const end = toId({ term: before.term, seq: before.seq - 1 });
     for (let { term, seq } = after; ;) {
       const start = toId({ term, seq: seq + 1 });
-      const found = await this.#call('xrange', this.#key(stream), start, end, 'COUNT', HELD_COUNT);
+      const found = await this.#call('xrange', this.#key(stream), start, end, 'COUNT', READ_COUNT);
       const entries = (found as [string, string[]][]).map(toEntry);
       held.push(...entries);
-      if (entries.length < HELD_COUNT) return held;
+      if (entries.length < READ_COUNT) return held;
       ({ term, seq } = toPlace(entries.at(-1)!.id));
     }
   }
@@ -251,22 +267,21 @@ export class Store {
   }
 
   /**
-   * Reads what comes after ids, from another connection than all else: it may block it for `block` ms.
+   * Reads what comes after ids; waits up to `block` ms for it.
    *
    * Rejects when Redis does not answer for much longer than that.
    */
   async read(
-    reader: RedisClient,
     after: Partial<Readonly<Record<StreamName, string>>>,
-    options: { count: number; block?: number },
+    block?: number,
   ): Promise<Partial<Record<StreamName, StreamEntry[]>>> {
     const names = Object.keys(after) as StreamName[];
-    const block = options.block === undefined ? [] : ['block', options.block];
+    const blocking = block === undefined ? [] : ['block', block];
     const streams = names.map((name) => this.#key(name === 'inbox' ? `inbox:${this.#worker}` : name));
     const ids = names.map((name) => after[name]!);
     const answer = (await answered(
-      ANSWER_MS + (options.block ?? 0),
-      reader.call('xread', 'count', options.count, ...block, 'streams', ...streams, ...ids),
+      ANSWER_MS + (block ?? 0),
+      this.#reader.call('xread', 'count', READ_COUNT, ...blocking, 'streams', ...streams, ...ids),
     )) as [string, [string, string[] | null][]][] | null;
     const found: Partial<Record<StreamName, StreamEntry[]>> = {};
     for (const [key, entries] of answer ?? []) {
@@ -301,7 +316,7 @@ export class Store {
   }
 
   #call(command: string, ...args: (string | number)[]): Promise<unknown> {
-    return answered(ANSWER_MS, this.#client.call(command, ...args));
+    return answered(ANSWER_MS, this.#commands.call(command, ...args));
   }
 }
 
