@@ -10,10 +10,11 @@ import { connectRedis, whenEnded, type RedisClient, type RedisSettings } from '.
 import { type EggProcess, redisOf } from '../../redis/settings';
 import { supervise, type Supervision } from '../../redis/supervise';
 import { Polls } from '../polls';
+import type { FencedDraft } from './draft';
 import { Follower } from './follower';
 import { isBefore, isSame, toPlace, type Place } from './place';
 import { Sender, type Session } from './sender';
-import { isRefusal, Store, type FencedDraft, type StoreBounds } from './store';
+import { isRefusal, Store, type StoreBounds } from './store';
 
 /** How long things may take, in ms. */
 export interface RedisTimes {

@@ -5,8 +5,9 @@ import { mailboxesOf } from '../../message/keys';
 import type { SseMailbox } from '../../options/options';
 import type { Position } from '../../order/cursor';
 import { Outbox, type Numbered } from '../outbox';
+import type { StoreDraft, StoreTakes } from './draft';
 import { fromCursor, toId } from './place';
-import { isRefusal, type Store, type StoreDraft, type StoreTakes } from './store';
+import { isRefusal, type Store } from './store';
 
 const TICK_MS = 250;
 const BATCH_COUNT = 200;
