@@ -3,9 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   type Broker,
   type Draft,
-  type History,
   type Message,
-  type PlacedMessage,
   type Poll,
   type Question,
   type Replica,
@@ -15,19 +13,11 @@ import { pidOf, type Channel } from '../../base/channel';
 import { toParts, type ToWorkers, type ToAgent } from './protocol';
 import { newEpoch, type Position } from '../../order/cursor';
 import { SseError } from '../../base/error';
-import { Inheritance } from './succession';
+import { Succession, type SuccessionTimes } from './succession';
 import { Polls } from '../polls';
 
 /** How long things may take, in ms. */
-export interface SequencerTimes {
-  /** Without a word of any worker, and none known to live, the agent is the first: it begins a new epoch. */
-  readonly alone: number;
-  /** The same when there are workers that must know the order. */
-  readonly silent: number;
-  /** How long other workers may still answer after the first. */
-  readonly settle: number;
-  /** A worker that hands over its history may be silent so long. */
-  readonly fetch: number;
+export interface SequencerTimes extends SuccessionTimes {
   /** A worker that is asked has so long to answer. */
   readonly answer: number;
   /** A publish of the agent's own fails when there is no order after this. */
@@ -43,8 +33,6 @@ const TIMES: SequencerTimes = {
   publish: 15_000,
 };
 
-const TICK_MS = 25;
-const WHO_AGAIN_MS = 500;
 const BATCH_LENGTH = 512 * 1024;
 const MAX_KNOWN_WORKERS = 1_000;
 
@@ -78,20 +66,21 @@ export class Sequencer implements Broker {
   readonly #joins = new Map<string, ToAgent['join']>();
   /** What is to be done once there is an order. */
   #early: (() => void)[] = [];
-  /** Of a new agent: the workers that know the order, and the history that one of them hands over. */
-  readonly #candidates = new Map<string, ToAgent['state']>();
-  #inheritance: Inheritance | undefined;
-  /** What is ordered while the history before it is on its way. */
-  #deferred: PlacedMessage[] = [];
-  #startedAt = 0;
-  #askedAt = 0;
-  #firstCandidateAt = 0;
-  #recovery: NodeJS.Timeout | undefined;
+  readonly #succession: Succession;
   readonly #polls: Polls;
 
   constructor(channel: Channel<ToWorkers, ToAgent>, times: Partial<SequencerTimes> = {}) {
     this.#channel = channel;
     this.#times = { ...TIMES, ...times };
+    this.#succession = new Succession(channel, {
+      session: this.#session,
+      times: this.#times,
+      onPlace: (position, states) => {
+        for (const { worker, heard } of states) this.#ordered.set(worker, heard);
+        this.#begin(position);
+      },
+      onHistory: () => this.#welcomeAll(),
+    });
     this.#polls = new Polls(this.#times.answer);
   }
 
@@ -109,15 +98,7 @@ export class Sequencer implements Broker {
         if (number > (this.#ordered.get(worker) ?? 0)) this.#order(draft, worker, number);
       }
     });
-    this.#channel.on('state', (state) => {
-      this.#joined.add(state.worker);
-      if (this.#ordering || state.session !== this.#session) return;
-      if (this.#candidates.size === 0) this.#firstCandidateAt = performance.now();
-      this.#candidates.set(state.worker, state);
-    });
-    this.#channel.on('history', ({ worker, session, part }) => {
-      if (session === this.#session) this.#inheritance?.take(worker, part);
-    });
+    this.#channel.on('state', ({ worker }) => void this.#joined.add(worker));
     this.#channel.on('catchUp', ({ worker, request }) => {
       this.#whenOrdering(() => {
         this.#flush();
@@ -128,10 +109,7 @@ export class Sequencer implements Broker {
       void this.ask(question).then((poll) => this.#channel.send('poll', { request, poll }, worker));
     });
     this.#channel.on('answer', ({ worker, poll, answer }) => this.#polls.hear(poll, worker, answer));
-    this.#startedAt = performance.now();
-    this.#who();
-    this.#recovery = setInterval(() => this.#recover(), TICK_MS);
-    this.#recovery.unref();
+    this.#succession.start(replica);
   }
 
   /** Says which workers listen, by pid: Egg's master tells whenever it changes, and when an agent was started again. */
@@ -142,10 +120,7 @@ export class Sequencer implements Broker {
       // One that does not listen yet is starting; one that did is gone.
       if (before?.has(pidOf(worker)) === true && !this.#listening.has(pidOf(worker))) this.#joined.delete(worker);
     }
-    for (const worker of this.#candidates.keys()) {
-      if (!this.#listening.has(pidOf(worker))) this.#candidates.delete(worker);
-    }
-    if (!this.#ordering) this.#who();
+    this.#succession.listening(this.#listening);
   }
 
   /** Says that no agent was before this one: the order begins at once. */
@@ -201,8 +176,7 @@ export class Sequencer implements Broker {
 
   async stop(): Promise<void> {
     this.#flush();
-    clearInterval(this.#recovery);
-    this.#inheritance?.stop();
+    this.#succession.stop();
     this.#polls.stop();
     this.#channel.close();
     this.#stopped = true;
@@ -217,8 +191,7 @@ export class Sequencer implements Broker {
     }
     const position = { epoch: this.#epoch, seq: ++this.#seq };
     const message: Message = { ...draft, nonce: `${worker}.${number}` };
-    if (this.#inheritance === undefined) this.#replica!.deliver(message, position);
-    else this.#deferred.push({ ...message, seq: position.seq });
+    this.#succession.deliver(message, position);
     this.#outbox.push(message);
     if (!this.#flushing) {
       this.#flushing = true;
@@ -253,7 +226,7 @@ export class Sequencer implements Broker {
 
   /** Gives the workers that wait for it what they have missed, once there is a history. */
   #welcomeAll(): void {
-    if (!this.#ordering || this.#inheritance !== undefined) return;
+    if (!this.#ordering || this.#succession.isReceiving) return;
     for (const join of this.#joins.values()) void this.#welcome(join);
     this.#joins.clear();
   }
@@ -280,55 +253,11 @@ export class Sequencer implements Broker {
     }
   }
 
-  #who(): void {
-    this.#askedAt = performance.now();
-    this.#channel.send('who', { session: this.#session });
-  }
-
-  /** Finds out where the order is. */
-  #recover(): void {
-    const now = performance.now();
-    if (this.#candidates.size > 0) {
-      if (now - this.#firstCandidateAt < this.#times.settle) return;
-      this.#succeed([...this.#candidates.values()].sort((a, b) => b.seq - a.seq));
-      return;
-    }
-    const patience = (this.#listening?.size ?? 0) > 0 ? this.#times.silent : this.#times.alone;
-    if (now - this.#startedAt > patience) this.#begin({ epoch: newEpoch(), seq: 0 });
-    else if (now - this.#askedAt > WHO_AGAIN_MS) this.#who();
-  }
-
-  /** Goes on where the last agent ended: orders at once, and takes over the history meanwhile. */
-  #succeed(candidates: readonly ToAgent['state'][]): void {
-    const { epoch, seq } = candidates[0]!;
-    for (const { worker, heard } of candidates) this.#ordered.set(worker, heard);
-    const names = candidates.filter((each) => each.epoch === epoch).map(({ worker }) => worker);
-    this.#inheritance = new Inheritance({ epoch, seq }, names, {
-      ask: (worker) => this.#channel.send('fetch', { session: this.#session }, worker),
-      onDone: (history) => this.#inherit(history),
-      patience: this.#times.fetch,
-    });
-    this.#begin({ epoch, seq });
-  }
-
-  #inherit({ position, losses, messages, mail }: History): void {
-    const replica = this.#replica!;
-    this.#inheritance = undefined;
-    replica.join(position.epoch, losses);
-    for (const message of messages) replica.deliver(message, { epoch: position.epoch, seq: message.seq });
-    replica.sort(mail);
-    replica.arrive(position);
-    for (const message of this.#deferred) replica.deliver(message, { epoch: this.#epoch, seq: message.seq });
-    this.#deferred = [];
-    this.#welcomeAll();
-  }
-
   /** Orders from now on, after a place. */
   #begin({ epoch, seq }: Position): void {
-    clearInterval(this.#recovery);
-    this.#candidates.clear();
+    this.#succession.stopLooking();
     this.#flush();
-    if (this.#inheritance === undefined) {
+    if (!this.#succession.isReceiving) {
       this.#replica!.join(epoch, NO_LOSSES);
       this.#replica!.arrive({ epoch, seq });
     }
