@@ -52,6 +52,13 @@ export interface SseHistory {
   bytes: number;
 }
 
+/** How long and how much is kept: ms, messages per key, bytes in all. */
+export interface Bounds {
+  readonly age: number;
+  readonly count: number;
+  readonly bytes: number;
+}
+
 /** The bounds of what is kept of runs. */
 export interface SseRuns {
   /** ms */

@@ -240,7 +240,7 @@ export class Sequencer implements Broker {
     let from = epoch === this.#epoch ? seq : 0;
     const begun = this.#epoch;
     for (;;) {
-      const parts = toParts(this.#replica!.history(from));
+      const parts = toParts(this.#replica!.handover(from));
       const isAll = parts.length === 1;
       // What is on its way to all goes first: the worker takes it for what it has missed.
       if (isAll) this.#flush();
@@ -258,7 +258,7 @@ export class Sequencer implements Broker {
     this.#succession.stopLooking();
     this.#flush();
     if (!this.#succession.isReceiving) {
-      this.#replica!.join(epoch, NO_LOSSES);
+      this.#replica!.enter(epoch, NO_LOSSES);
       this.#replica!.arrive({ epoch, seq });
     }
     this.#epoch = epoch;

@@ -196,9 +196,9 @@ export class Succession {
     const { epoch } = this.#position;
     clearInterval(this.#timer);
     this.#isReceiving = false;
-    replica.join(epoch, losses);
+    replica.enter(epoch, losses);
     for (const message of this.#messages) replica.deliver(message, { epoch, seq: message.seq });
-    replica.sort(mail);
+    replica.keepWaiting(mail);
     replica.arrive(this.#position);
     for (const message of this.#deferred) replica.deliver(message, { epoch, seq: message.seq });
     this.#messages = [];

@@ -176,7 +176,7 @@ export class Follower {
         if (place.term === term) places.set(key, [...(places.get(key) ?? []), place.seq]);
       }
       const lost = this.#concerning(unread, first - 1).filter(({ seq }) => seq <= last);
-      this.#replica.sort({
+      this.#replica.keepWaiting({
         epoch: toPosition({ term, seq: 0 }).epoch,
         first,
         last,
@@ -190,7 +190,7 @@ export class Follower {
     if (this.#place !== undefined) this.#witness.end(this.#place);
     this.#place = place;
     const position = toPosition(place);
-    this.#replica.join(position.epoch, NO_LOSSES);
+    this.#replica.enter(position.epoch, NO_LOSSES);
     this.#replica.arrive(position);
   }
 
@@ -228,14 +228,14 @@ export class Follower {
     const { term, seq } = this.#place!;
     if (to <= seq) return;
     this.#place = { term, seq: to };
-    this.#replica.join(toPosition(this.#place).epoch, losses);
+    this.#replica.enter(toPosition(this.#place).epoch, losses);
     this.#replica.arrive(toPosition(this.#place));
   }
 
   /** Hears from a witness what the store has lost. */
   #learn(testimony: Testimony): void {
     const losses = this.#witness.learn(testimony, (host) => this.#concerns(host));
-    if (losses !== undefined) this.#replica.join(toPosition(testimony).epoch, losses);
+    if (losses !== undefined) this.#replica.enter(toPosition(testimony).epoch, losses);
   }
 }
 
