@@ -6,6 +6,7 @@ import { toParts, type HistoryPart, type NumberedDraft, type ToWorkers, type ToA
 import type { Position } from '../../order/cursor';
 import { SseError } from '../../base/error';
 import { Outbox } from '../outbox';
+import { Polls } from '../polls';
 
 /** How long things may take, in ms. */
 export interface MessengerTimes {
@@ -25,6 +26,9 @@ const TICK_MS = 250;
 const BATCH_MS = 1_000;
 const BATCH_COUNT = 256;
 const JOIN_AGAIN_MS = 1_000;
+
+// The only one that a worker asks.
+const AGENT = 'agent';
 
 /**
  * A worker's end of the order that the agent gives.
@@ -49,8 +53,7 @@ export class MessengerBroker implements Broker {
   #flushing = false;
   /** The number of the last draft of the batch that is on its way, and since when it is. */
   #underWay: { readonly last: number; readonly since: number } | undefined;
-  #request = 0;
-  readonly #requests = new Map<number, (answer: Poll | undefined) => void>();
+  readonly #requests: Polls;
   #ticker: NodeJS.Timeout | undefined;
   #started: { resolve(): void; reject(error: SseError): void } | undefined;
 
@@ -58,6 +61,7 @@ export class MessengerBroker implements Broker {
     this.#channel = channel;
     this.#times = { ...TIMES, ...options.times };
     this.#outbox = new Outbox(this.#times.publish, 'the agent did not order the message');
+    this.#requests = new Polls(this.#times.answer);
     this.#worker = `${options.pid ?? process.pid}-${randomBytes(4).toString('hex')}`;
   }
 
@@ -71,8 +75,8 @@ export class MessengerBroker implements Broker {
     this.#on('ready', (agent) => this.#meet(agent));
     this.#on('fetch', ({ session }) => void this.#handOver(session));
     this.#on('question', ({ poll, question }) => void this.#answer(poll, question));
-    this.#on('caughtUp', ({ request }) => this.#requests.get(request)?.({ answers: [], complete: true }));
-    this.#on('poll', ({ request, poll }) => this.#requests.get(request)?.(poll));
+    this.#on('caughtUp', ({ request }) => this.#requests.hear(request, AGENT, undefined));
+    this.#on('poll', ({ request, poll }) => this.#requests.hear(request, AGENT, poll));
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
     this.#ticker.unref();
     return new Promise((resolve, reject) => {
@@ -93,13 +97,19 @@ export class MessengerBroker implements Broker {
   }
 
   async catchUp(): Promise<boolean> {
-    const answer = await this.#ask((request) => this.#channel.send('catchUp', { worker: this.#worker, request }));
-    return answer !== undefined;
+    const { complete } = await this.#requests.ask((request) => {
+      this.#channel.send('catchUp', { worker: this.#worker, request });
+      return [AGENT];
+    });
+    return complete;
   }
 
   async ask(question: Question): Promise<Poll> {
-    const poll = await this.#ask((request) => this.#channel.send('ask', { worker: this.#worker, request, question }));
-    if (poll !== undefined) return poll;
+    const { answers, complete } = await this.#requests.ask((request) => {
+      this.#channel.send('ask', { worker: this.#worker, request, question });
+      return [AGENT];
+    });
+    if (complete) return answers.get(AGENT) as Poll;
     return { answers: this.#replica === undefined ? [] : [await this.#replica.answer(question)], complete: false };
   }
 
@@ -111,7 +121,7 @@ export class MessengerBroker implements Broker {
     this.#stopped = true;
     this.#live = false;
     this.#outbox.close();
-    for (const answer of this.#requests.values()) answer(undefined);
+    this.#requests.stop();
     this.#started?.reject(new SseError('ERR_SSE_STOPPED', 'this worker is going', { status: 503 }));
     this.#started = undefined;
   }
@@ -237,19 +247,5 @@ export class MessengerBroker implements Broker {
     if (!this.#live && performance.now() - this.#joinedAt > JOIN_AGAIN_MS) this.#join();
     if (this.#underWay !== undefined && performance.now() - this.#underWay.since > BATCH_MS) this.#flushSoon();
     this.#outbox.expire();
-  }
-
-  #ask(send: (request: number) => void): Promise<Poll | undefined> {
-    const request = ++this.#request;
-    return new Promise((resolve) => {
-      const answer = (poll: Poll | undefined): void => {
-        clearTimeout(timer);
-        this.#requests.delete(request);
-        resolve(poll);
-      };
-      const timer = setTimeout(() => answer(undefined), this.#times.answer);
-      this.#requests.set(request, answer);
-      send(request);
-    });
   }
 }

@@ -165,7 +165,7 @@ export class Sequencer implements Broker {
     // A new agent cannot ask those that have not told it their names.
     const knowsAll = listening === undefined || [...listening].every((pid) => known.has(pid));
     if (asked.length === 0) return { answers: [], complete: this.#ordering && knowsAll };
-    const { answers, complete } = await this.#polls.take((poll) => {
+    const { answers, complete } = await this.#polls.ask((poll) => {
       this.#channel.send('question', { poll, question });
       return asked;
     });

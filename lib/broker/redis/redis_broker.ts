@@ -183,7 +183,7 @@ export class RedisBroker implements Broker {
     const { store } = this.#session ?? {};
     if (store === undefined) return { answers: await own, complete: false };
     const host = reach === 'everywhere' ? '' : this.#host;
-    const { answers, complete } = await this.#polls.take(async (poll) => {
+    const { answers, complete } = await this.#polls.ask(async (poll) => {
       const alive = await store.ask({ poll, from: this.#worker, host, question });
       return alive.filter((worker) => worker !== this.#worker && (host === '' || worker.startsWith(`${host}/`)));
     });
