@@ -66,8 +66,8 @@ export class Outbox<Draft extends { readonly body: string }> {
   }
 
   /** Says that a draft has its place. */
-  settle(number: number, position: Position): void {
-    this.#take(number)?.resolve(position);
+  place(number: number, position: Position): void {
+    this.#remove(number)?.resolve(position);
   }
 
   /** Fails what has waited for too long. */
@@ -76,7 +76,7 @@ export class Outbox<Draft extends { readonly body: string }> {
     for (const [number, { expiresAt }] of this.#pending) {
       // They wait in the order they came, all for the same time.
       if (expiresAt > now) break;
-      this.#take(number)!.reject(
+      this.#remove(number)!.reject(
         new SseError(
           'ERR_SSE_UNAVAILABLE',
           `${this.#why} in ${this.#patience} ms; it may still be sent: publish it again if it may come twice`,
@@ -101,10 +101,10 @@ export class Outbox<Draft extends { readonly body: string }> {
   /** Fails what waits, and takes nothing more. */
   close(): void {
     this.#closed = true;
-    for (const number of this.#pending.keys()) this.#take(number)!.reject(stopped());
+    for (const number of this.#pending.keys()) this.#remove(number)!.reject(stopped());
   }
 
-  #take(number: number): Pending<Draft> | undefined {
+  #remove(number: number): Pending<Draft> | undefined {
     const pending = this.#pending.get(number);
     if (pending === undefined) return undefined;
     this.#pending.delete(number);

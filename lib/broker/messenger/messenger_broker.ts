@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Broker, Draft, Message, Poll, Question, Replica } from '../../order/broker';
 import type { Channel } from '../../base/channel';
-import { toParts, type HistoryPart, type NumberedDraft, type ToWorkers, type ToAgent } from './protocol';
+import { toParts, type HandoverPart, type NumberedDraft, type ToWorkers, type ToAgent } from './protocol';
 import type { Position } from '../../order/cursor';
 import { SseError } from '../../base/error';
 import { Outbox } from '../outbox';
@@ -68,7 +68,7 @@ export class MessengerBroker implements Broker {
   start(replica: Replica): Promise<void> {
     this.#replica = replica;
     this.#on('backlog', ({ session, attempt, part }) => {
-      if (attempt === this.#attempt && !this.#live) this.#take(part, session);
+      if (attempt === this.#attempt && !this.#live) this.#accept(part, session);
     });
     this.#on('order', (batch) => this.#deliver(batch));
     this.#on('who', ({ session }) => this.#present(session));
@@ -144,7 +144,7 @@ export class MessengerBroker implements Broker {
   }
 
   /** Takes a part of what was missed; with the last one the worker is live. */
-  #take({ epoch, seq, losses, messages, mail, last }: HistoryPart, session: string): void {
+  #accept({ epoch, seq, losses, messages, mail, last }: HandoverPart, session: string): void {
     const replica = this.#replica!;
     if (losses !== undefined) replica.enter(epoch, losses);
     for (const message of messages) this.#hear(message, { epoch, seq: message.seq });
@@ -177,7 +177,7 @@ export class MessengerBroker implements Broker {
     if (nonce?.startsWith(this.#worker) !== true || nonce[this.#worker.length] !== '.') return;
     const number = Number(nonce.slice(this.#worker.length + 1));
     this.#heard = Math.max(this.#heard, number);
-    this.#outbox.settle(number, position);
+    this.#outbox.place(number, position);
     if (this.#underWay === undefined || number < this.#underWay.last) return;
     this.#underWay = undefined;
     if (this.#batch.length > 0) this.#flushSoon();
@@ -209,7 +209,7 @@ export class MessengerBroker implements Broker {
     if (!this.#live) return;
     for (const part of toParts(this.#replica!.handover(0))) {
       if (this.#stopped) return;
-      this.#channel.send('history', { worker: this.#worker, session, part });
+      this.#channel.send('handover', { worker: this.#worker, session, part });
       await nextTurn();
     }
   }

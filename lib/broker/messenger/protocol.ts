@@ -10,7 +10,7 @@ export interface ToAgent {
   /** It is live, at this place; `heard` is the number of its newest draft that it heard of. */
   state: { worker: string; session: string; epoch: string; seq: number; heard: number };
   /** Its history, for an agent that has none. */
-  history: { worker: string; session: string; part: HistoryPart };
+  handover: { worker: string; session: string; part: HandoverPart };
   /** It wants to hear back once all that was ordered until now is on its way. */
   catchUp: { worker: string; request: number };
   /** It wants every worker asked. */
@@ -28,7 +28,7 @@ export interface ToWorkers {
   /** Messages of consecutive places, from `seq` on. */
   order: { epoch: string; seq: number; messages: readonly Message[] };
   /** What a worker that joins has missed. */
-  backlog: { session: string; attempt: number; part: HistoryPart };
+  backlog: { session: string; attempt: number; part: HandoverPart };
   /** It wants the worker's history. */
   fetch: { session: string };
   caughtUp: { request: number };
@@ -40,7 +40,7 @@ export interface ToWorkers {
 export type NumberedDraft = Numbered<Draft>;
 
 /** A history is handed over in parts, so that no message between processes is huge. */
-export interface HistoryPart {
+export interface HandoverPart {
   readonly epoch: string;
   /** The newest place of all. */
   readonly seq: number;
@@ -54,7 +54,7 @@ export interface HistoryPart {
 export const PART_LENGTH = 512 * 1024;
 
 /** Cuts a history into parts, at least one. */
-export function toParts({ position: { epoch, seq }, losses, messages, mail }: Handover): HistoryPart[] {
+export function toParts({ position: { epoch, seq }, losses, messages, mail }: Handover): HandoverPart[] {
   const parts: PlacedMessage[][] = [[]];
   let length = 0;
   for (const message of messages) {

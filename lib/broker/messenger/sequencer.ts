@@ -27,7 +27,7 @@ export interface SequencerTimes extends SuccessionTimes {
 const TIMES: SequencerTimes = {
   alone: 1_000,
   silent: 15_000,
-  settle: 50,
+  gather: 50,
   fetch: 5_000,
   answer: 1_000,
   publish: 15_000,

@@ -1,7 +1,7 @@
 import { pidOf, type Channel } from '../../base/channel';
 import type { Losses, Mail, Message, PlacedMessage, Replica } from '../../order/broker';
 import { newEpoch, type Position } from '../../order/cursor';
-import type { HistoryPart, ToAgent, ToWorkers } from './protocol';
+import type { HandoverPart, ToAgent, ToWorkers } from './protocol';
 
 /** How long things may take, in ms. */
 export interface SuccessionTimes {
@@ -10,7 +10,7 @@ export interface SuccessionTimes {
   /** The same when there are workers that must know the order. */
   readonly silent: number;
   /** How long other workers may still answer after the first. */
-  readonly settle: number;
+  readonly gather: number;
   /** A worker that hands over its history may be silent so long. */
   readonly fetch: number;
 }
@@ -81,8 +81,8 @@ export class Succession {
   start(replica: Replica): void {
     this.#replica = replica;
     this.#channel.on('state', (state) => this.#hear(state));
-    this.#channel.on('history', ({ worker, session, part }) => {
-      if (session === this.#session) this.#take(worker, part);
+    this.#channel.on('handover', ({ worker, session, part }) => {
+      if (session === this.#session) this.#accept(worker, part);
     });
     this.#isLooking = true;
     this.#startedAt = performance.now();
@@ -137,7 +137,7 @@ export class Succession {
   #recover(): void {
     const now = performance.now();
     if (this.#candidates.size > 0) {
-      if (now - this.#firstCandidateAt < this.#times.settle) return;
+      if (now - this.#firstCandidateAt < this.#times.gather) return;
       this.#succeed([...this.#candidates.values()].sort((a, b) => b.seq - a.seq));
       return;
     }
@@ -170,7 +170,7 @@ export class Succession {
     else this.#inherit({ keys: [], others: { seq: this.#position.seq, reason: 'evicted' } }, this.#noMail);
   }
 
-  #take(worker: string, { epoch, losses, messages, mail, last }: HistoryPart): void {
+  #accept(worker: string, { epoch, losses, messages, mail, last }: HandoverPart): void {
     const { seq } = this.#position;
     if (!this.#isReceiving || worker !== this.#source || epoch !== this.#position.epoch) return;
     this.#heardAt = performance.now();

@@ -25,7 +25,7 @@ export interface StoreDraft extends FencedDraft {
 }
 
 /** What was taken from mailboxes: places, as ids, and keys; and how far someone was told of what is lost of a key. */
-export interface StoreTakes {
+export interface StoreTaken {
   readonly taken: readonly (readonly [id: string, key: string])[];
   readonly told: readonly (readonly [seq: number, key: string, host: string])[];
 }

@@ -1,7 +1,7 @@
 import { type Act, NO_LOSSES, type Losses, type LossReason, type Replica, type RunPart } from '../../order/broker';
 import type { Position } from '../../order/cursor';
 import { isBefore, toId, toPlace, toPosition, type Place } from './place';
-import type { Epoch, KeyPlace, Store, StreamEntry, Survey } from './store';
+import type { StreamEpoch, KeyPlace, Store, StreamEntry, Survey } from './store';
 import { Witness, type Testimony } from './witness';
 
 // Of how many publishers a process remembers what it has heard of them.
@@ -65,7 +65,7 @@ export class Follower {
     let id = this.#place === undefined ? '0-0' : toId(this.#place);
     for (;;) {
       const { order = [] } = await store.read({ order: id });
-      for (const entry of order) await this.take(store, entry);
+      for (const entry of order) await this.accept(store, entry);
       id = order.at(-1)?.id ?? id;
       if (order.length === 0 || (this.#place !== undefined && !isBefore(this.#place, at))) break;
     }
@@ -76,7 +76,7 @@ export class Follower {
   }
 
   /** Takes the next entry of the order. */
-  async take(store: Store, { id, fields }: StreamEntry): Promise<void> {
+  async accept(store: Store, { id, fields }: StreamEntry): Promise<void> {
     const place = toPlace(id);
     await this.#advance(store, place);
     this.#place = place;
@@ -131,30 +131,30 @@ export class Follower {
   /** Comes to just before a place: through the epochs in between, and past what the store no longer has. */
   async #advance(store: Store, { term, seq }: Place): Promise<void> {
     if (this.#place?.term === term && this.#place.seq === seq - 1) return;
-    const held = this.#serves ? await store.held(this.#place ?? { term: 0, seq: 0 }, { term, seq }) : [];
+    const archived = this.#serves ? await store.archived(this.#place ?? { term: 0, seq: 0 }, { term, seq }) : [];
     // Places of another epoch need not be higher ones.
     const survey = await store.survey(this.#place?.term === term ? this.#place.seq : 0);
     if (this.#place?.term !== term) {
-      for (const epoch of withHeld(survey.epochs, held)) {
+      for (const epoch of withArchived(survey.epochs, archived)) {
         const { term: each, first, last = 0, seen = 0 } = epoch;
         if (each > term || (this.#place !== undefined && each < this.#place.term)) continue;
         const isNew = this.#place?.term !== each;
         if (isNew) this.#begin({ term: each, seq: first - 1 });
         if (each === term) continue;
         this.#pass(last, survey);
-        this.#deliverHeld(held, each);
+        this.#deliverArchived(archived, each);
         // Of what is new to this process nobody will tell it any more; of the rest, a witness does.
         if (isNew) this.#lose({ keys: [], others: { seq: seen, reason: 'lost' } });
       }
       if (this.#place?.term !== term) this.#begin({ term, seq: seq - 1 });
     }
     this.#pass(seq - 1, survey);
-    this.#deliverHeld(held, term);
+    this.#deliverArchived(archived, term);
   }
 
   /** Delivers what of an epoch was passed over but is kept for mailboxes or runs. */
-  #deliverHeld(held: readonly StreamEntry[], epoch: number): void {
-    for (const { id, fields } of held) {
+  #deliverArchived(archived: readonly StreamEntry[], epoch: number): void {
+    for (const { id, fields } of archived) {
       const place = toPlace(id);
       const { n: nonce, b: body, e: event, i: ownId, h: host = '', k = '[]', m = '[]', t } = fields;
       if (place.term !== epoch || body === undefined || !this.#concerns(host)) continue;
@@ -244,10 +244,10 @@ function runOf({ r }: StreamEntry['fields']): RunPart | undefined {
 }
 
 /** The epochs, with those before them that only mail and runs are left of. */
-function withHeld(epochs: Survey['epochs'], held: readonly StreamEntry[]): Survey['epochs'] {
+function withArchived(epochs: Survey['epochs'], archived: readonly StreamEntry[]): Survey['epochs'] {
   const known = new Set(epochs.map(({ term }) => term));
-  const older = new Map<number, Epoch>();
-  for (const { id } of held) {
+  const older = new Map<number, StreamEpoch>();
+  for (const { id } of archived) {
     const { term, seq } = toPlace(id);
     if (!known.has(term)) older.set(term, { term, first: older.get(term)?.first ?? seq, last: seq });
   }

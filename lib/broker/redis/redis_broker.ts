@@ -130,7 +130,7 @@ export class RedisBroker implements Broker {
       host: this.#host,
       serves: this.#serves,
       hasMailboxes: this.#serves && this.#mailbox !== false,
-      onOwn: (number, position) => this.#sender.settle(number, position),
+      onOwn: (number, position) => this.#sender.place(number, position),
     });
     this.#sender.start();
     const live = new Promise<void>((resolve) => {
@@ -209,7 +209,7 @@ export class RedisBroker implements Broker {
       return client;
     };
     const over = new AbortController();
-    let takingPart: Promise<void> | undefined;
+    let entering: Promise<void> | undefined;
     try {
       const connecting = await Promise.allSettled([connect(), connect()]);
       const failed = connecting.find(({ status }) => status === 'rejected');
@@ -217,8 +217,8 @@ export class RedisBroker implements Broker {
       const [commands, reader] = clients as [RedisClient, RedisClient];
       await new Promise<void>((resolve, fail) => {
         signal.addEventListener('abort', () => fail(new Error('stopped')), { signal: over.signal });
-        takingPart = this.#takePart(commands, reader, { up, fail, signal: over.signal });
-        Promise.race([whenEnded(commands), whenEnded(reader), takingPart]).then(resolve, fail);
+        entering = this.#enter(commands, reader, { up, fail, signal: over.signal });
+        Promise.race([whenEnded(commands), whenEnded(reader), entering]).then(resolve, fail);
       });
     } finally {
       this.#session = undefined;
@@ -226,11 +226,11 @@ export class RedisBroker implements Broker {
       this.#follower!.follow(false);
       over.abort();
       for (const client of clients) client.disconnect();
-      await takingPart?.catch(() => undefined);
+      await entering?.catch(() => undefined);
     }
   }
 
-  async #takePart(
+  async #enter(
     commands: RedisClient,
     reader: RedisClient,
     { up, fail, signal }: { up: () => void; fail: (error: Error) => void; signal: AbortSignal },
@@ -258,7 +258,7 @@ export class RedisBroker implements Broker {
         // The store has lost something. This process may have heard more of the last epoch than others, who are to be
         // told, and may have sent something that is gone.
         if (toPlace(entry.id).term !== term) throw new Error('the order has begun anew');
-        await this.#follower!.take(store, entry);
+        await this.#follower!.accept(store, entry);
       }
       for (const { fields } of found.questions ?? []) void this.#answer(store, JSON.parse(fields.q!) as AskedQuestion);
       for (const { fields } of found.inbox ?? []) {

@@ -5,7 +5,7 @@ import { mailboxesOf } from '../../message/keys';
 import type { SseMailbox } from '../../options/options';
 import type { Position } from '../../order/cursor';
 import { Outbox, type Numbered } from '../outbox';
-import type { StoreDraft, StoreTakes } from './draft';
+import type { StoreDraft, StoreTaken } from './draft';
 import { fromCursor, toId } from './place';
 import { isRefusal, type Store } from './store';
 
@@ -82,8 +82,8 @@ export class Sender {
   }
 
   /** Says that a draft has its place. */
-  settle(number: number, position: Position): void {
-    this.#outbox.settle(number, position);
+  place(number: number, position: Position): void {
+    this.#outbox.place(number, position);
   }
 
   /** Resolves when nothing waits, or after so many ms. */
@@ -121,7 +121,7 @@ export class Sender {
         term: session.term,
         host: ({ reach }) => (reach === 'everywhere' ? '' : this.#host),
         mailboxes: ({ keys }) => (this.#mailbox === false ? [] : mailboxesOf(this.#mailbox, keys)),
-        takes: (draft) => this.#takesOf(draft),
+        taken: (draft) => this.#takenOf(draft),
       });
     } catch (error) {
       if (this.#session === session) await this.#onRefused(error as Error);
@@ -129,7 +129,7 @@ export class Sender {
     }
     if (this.#session !== session) return;
     if (!done) throw new Error('the order is gone from Redis');
-    if (this.#refused) this.#logger.info('Redis takes messages again');
+    if (this.#refused) this.#logger.info('Redis accepts messages again');
     this.#refused = false;
     this.#unsent.splice(0, batch.length);
   }
@@ -145,7 +145,7 @@ export class Sender {
     return this.#unsent.slice(0, count);
   }
 
-  #takesOf({ act }: StoreDraft): StoreTakes | undefined {
+  #takenOf({ act }: StoreDraft): StoreTaken | undefined {
     if (act?.do !== 'take') return undefined;
     const taken = act.taken.flatMap(({ key, cursors }) =>
       cursors.map((cursor) => [toId(fromCursor(cursor)), key] as const),
@@ -158,7 +158,7 @@ export class Sender {
   async #onRefused(error: Error): Promise<void> {
     if (!isRefusal(error)) throw error;
     if (!this.#refused)
-      this.#logger.warn(`Redis takes no messages for now, trying again until it does: ${error.message}`);
+      this.#logger.warn(`Redis accepts no messages for now, trying again until it does: ${error.message}`);
     this.#refused = true;
     await pause(this.#refusedMs * (0.5 + Math.random()), undefined, { ref: false });
     // Who has waited for too long has been told.

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Numbered } from '../outbox';
-import type { StoreDraft, StoreTakes } from './draft';
+import type { StoreDraft, StoreTaken } from './draft';
 import { answered, type RedisClient } from '../../redis/client';
 import { isBefore, toId, toPlace, type Place } from './place';
 import { APPEND, ASK, ATTACH, BEAT } from './scripts';
@@ -14,7 +14,7 @@ export interface StreamEntry {
 
 /** What is known of the epochs, and of what is no longer there. */
 export interface Survey {
-  readonly epochs: readonly Epoch[];
+  readonly epochs: readonly StreamEpoch[];
   /** How far messages were let go of, one by one and noted by key. */
   readonly trimmed: number;
   /** How far for being too many; those after it were too old. */
@@ -43,7 +43,7 @@ export interface StoredMail {
 }
 
 /** An epoch: `first` to `last` is what its store had, and `seen` how far someone had heard of more. */
-export interface Epoch {
+export interface StreamEpoch {
   readonly term: number;
   readonly first: number;
   readonly last?: number;
@@ -122,7 +122,7 @@ export class Store {
       term: number;
       host(draft: StoreDraft): string;
       mailboxes(draft: StoreDraft): readonly string[];
-      takes(draft: StoreDraft): StoreTakes | undefined;
+      taken(draft: StoreDraft): StoreTaken | undefined;
     },
   ): Promise<boolean> {
     const json = (value: object | undefined): string => (value === undefined ? '' : JSON.stringify(value));
@@ -137,7 +137,7 @@ export class Store {
       draft.confirm ?? '',
       of.mailboxes(draft).length === 0 ? '' : json(of.mailboxes(draft)),
       json(draft.run),
-      json(of.takes(draft)),
+      json(of.taken(draft)),
       json(draft.fence),
     ]);
     const done = await this.run(
@@ -165,7 +165,7 @@ export class Store {
     const [epochs, ...places] = meta;
     const [trimmed = 0, evicted = 0, forgotten = 0, unlisted = 0] = places.map(Number);
     return {
-      epochs: JSON.parse(epochs ?? '[]') as Epoch[],
+      epochs: JSON.parse(epochs ?? '[]') as StreamEpoch[],
       trimmed,
       evicted,
       forgotten,
@@ -176,24 +176,24 @@ export class Store {
   }
 
   /** What left the order between two places, neither included, and is kept for mailboxes or runs. Oldest first. */
-  async held(after: Place, before: Place): Promise<StreamEntry[]> {
+  async archived(after: Place, before: Place): Promise<StreamEntry[]> {
     const [mail, runs] = await Promise.all([
-      this.#bounds.mailAge === 0 ? [] : this.#heldIn('mail', after, before),
-      this.#bounds.runAge === 0 ? [] : this.#heldIn('parts', after, before),
+      this.#bounds.mailAge === 0 ? [] : this.#archivedIn('mail', after, before),
+      this.#bounds.runAge === 0 ? [] : this.#archivedIn('parts', after, before),
     ]);
     return mail.length === 0 || runs.length === 0 ? [...mail, ...runs] : [...mail, ...runs].sort(byPlace);
   }
 
-  async #heldIn(stream: 'mail' | 'parts', after: Place, before: Place): Promise<StreamEntry[]> {
-    const held: StreamEntry[] = [];
+  async #archivedIn(stream: 'mail' | 'parts', after: Place, before: Place): Promise<StreamEntry[]> {
+    const entries: StreamEntry[] = [];
     const end = toId({ term: before.term, seq: before.seq - 1 });
     for (let { term, seq } = after; ;) {
       const start = toId({ term, seq: seq + 1 });
       const found = await this.#call('xrange', this.#key(stream), start, end, 'COUNT', READ_COUNT);
-      const entries = (found as [string, string[]][]).map(toEntry);
-      held.push(...entries);
-      if (entries.length < READ_COUNT) return held;
-      ({ term, seq } = toPlace(entries.at(-1)!.id));
+      const more = (found as [string, string[]][]).map(toEntry);
+      entries.push(...more);
+      if (more.length < READ_COUNT) return entries;
+      ({ term, seq } = toPlace(more.at(-1)!.id));
     }
   }
 

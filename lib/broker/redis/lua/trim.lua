@@ -16,7 +16,7 @@ local function note(set, seq, member)
   if not known or tonumber(known) < seq then redis.call('ZADD', set, seq, member) end
 end
 -- Keeps an entry that leaves the order, if a mailbox waits for it or it is of a run.
-local function hold(entry, fields, seq)
+local function archive(entry, fields, seq)
   if fields.r then return not redis.pcall('XADD', PARTS, entry[1], unpack(entry[2])).err end
   if not fields.m or redis.call('ZCOUNT', WAITING, seq, seq) == 0 then return false end
   return not redis.pcall('XADD', MAIL, entry[1], unpack(entry[2])).err
@@ -109,9 +109,9 @@ local function trim(order, meta, lost, max, age, budget)
       local fields = fieldsOf(entry)
       if excess <= 0 and tonumber(fields.t) >= horizon then break end
       local seq = tonumber(string.match(entry[1], '%d+$'))
-      local held = hold(entry, fields, seq)
+      local isArchived = archive(entry, fields, seq)
       local mailboxes = {}
-      if held then for _, key in ipairs(cjson.decode(fields.m or fields.k)) do mailboxes[key] = true end end
+      if isArchived then for _, key in ipairs(cjson.decode(fields.m or fields.k)) do mailboxes[key] = true end end
       if fields.k then
         for _, key in ipairs(cjson.decode(fields.k)) do
           if not mailboxes[key] then note(lost, seq, (fields.h or '') .. '\n' .. key) end
