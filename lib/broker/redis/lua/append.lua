@@ -9,6 +9,26 @@
 -- Returns 1; or 0, with nothing done, when that term is over: what the publisher sent before may be lost, and comes
 -- first.
 local order, meta, lost, latest, newest, fences = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local function unwait(id, key)
+  local seq = string.match(id, '%d+$')
+  if redis.call('ZREM', WAITING, id .. '\n' .. key) == 1 and redis.call('ZCOUNT', WAITING, seq, seq) == 0 then
+    if #redis.call('XRANGE', MAIL, id, id) > 0 then redis.call('ZADD', DONE, now(), id) end
+  end
+end
+local function take(takes)
+  for _, each in ipairs(takes.taken) do unwait(each[1], each[2]) end
+  for _, each in ipairs(takes.told) do
+    -- Whoever was told that it is lost must not get it later, out of its order.
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', WAITING, '-inf', each[1])) do
+      local id, key = string.match(member, '^([^\n]*)\n(.*)$')
+      if key == each[2] then unwait(id, key) end
+    end
+    for _, host in ipairs({ '', each[3] }) do
+      local lost = redis.call('ZSCORE', UNREAD, host .. '\n' .. each[2])
+      if lost and tonumber(lost) <= tonumber(each[1]) then redis.call('ZREM', UNREAD, host .. '\n' .. each[2]) end
+    end
+  end
+end
 local function isNews(text)
   if text == '' then return true end
   local fence = cjson.decode(text)

@@ -78,26 +78,6 @@ local function trimRuns(lost, max, age, budget)
   end
   if #gone > 0 then redis.call('XDEL', PARTS, unpack(gone)) end
 end
-local function unwait(id, key)
-  local seq = string.match(id, '%d+$')
-  if redis.call('ZREM', WAITING, id .. '\n' .. key) == 1 and redis.call('ZCOUNT', WAITING, seq, seq) == 0 then
-    if #redis.call('XRANGE', MAIL, id, id) > 0 then redis.call('ZADD', DONE, now(), id) end
-  end
-end
-local function take(takes)
-  for _, each in ipairs(takes.taken) do unwait(each[1], each[2]) end
-  for _, each in ipairs(takes.told) do
-    -- Whoever was told that it is lost must not get it later, out of its order.
-    for _, member in ipairs(redis.call('ZRANGEBYSCORE', WAITING, '-inf', each[1])) do
-      local id, key = string.match(member, '^([^\n]*)\n(.*)$')
-      if key == each[2] then unwait(id, key) end
-    end
-    for _, host in ipairs({ '', each[3] }) do
-      local lost = redis.call('ZSCORE', UNREAD, host .. '\n' .. each[2])
-      if lost and tonumber(lost) <= tonumber(each[1]) then redis.call('ZREM', UNREAD, host .. '\n' .. each[2]) end
-    end
-  end
-end
 local function trim(order, meta, lost, max, age, budget)
   local horizon = now() - age
   local excess = redis.call('XLEN', order) - max
