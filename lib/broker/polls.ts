@@ -1,4 +1,4 @@
-/** What was answered, by name, and whether all have answered who were asked. */
+/** The answers, by name, and whether all processes that were asked have answered. */
 export interface Outcome {
   readonly answers: ReadonlyMap<string, unknown>;
   readonly complete: boolean;
@@ -25,8 +25,8 @@ export class Polls {
   /**
    * Sends a question under a number, and resolves when all have answered, or with what there is at the deadline.
    *
-   * `send` returns the names of those it has asked; an answer may come before they are known. When it fails, the poll is
-   * over.
+   * `send` returns the names of those it has asked; an answer may come before they are known. When it fails, the poll
+   * is over.
    */
   ask(send: (poll: number) => readonly string[] | Promise<readonly string[]>): Promise<Outcome> {
     const number = ++this.#number;

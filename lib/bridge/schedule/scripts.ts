@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-// What Redis does in one step, in Lua, for schedules of several hosts; each script says what its KEYS and ARGV are.
+// The scripts that Redis runs in one step, in Lua, for schedules of several hosts. Each says what its KEYS and ARGV
+// are.
 //
 // A lease is a key that lapses by itself; it holds the token of the host that runs the schedule. The hash `runs` holds
 // the newest run of each schedule that began: its number is the time in µs, so that it grows even when Redis has lost

@@ -18,9 +18,9 @@ import { Polls } from '../polls';
 
 /** How long things may take, in ms. */
 export interface SequencerTimes extends SuccessionTimes {
-  /** A worker that is asked has so long to answer. */
+  /** A question to the workers is over after this. */
   readonly answer: number;
-  /** A publish of the agent's own fails when there is no order after this. */
+  /** A publish of the agent's own fails when it gets no place for so long. */
   readonly publish: number;
 }
 
@@ -37,15 +37,16 @@ const BATCH_LENGTH = 512 * 1024;
 const MAX_KNOWN_WORKERS = 1_000;
 
 /**
- * The agent's end: gives the order and keeps its history.
+ * The agent's end of the order: it gives every message its place, and keeps the history.
  *
- * When an agent dies, the next takes up the order where it was, from a worker: all that any worker has heard, the workers
- * that live have heard, so none of it is lost and no place is given twice. Only when no worker is left a new epoch begins.
+ * When an agent dies, the next goes on with the order where it was, from a worker: all that any worker has heard, the
+ * workers that live have heard, so none of it is lost and no place is given twice. Only when no worker is left a new
+ * epoch begins.
  */
 export class Sequencer implements Broker {
   readonly #channel: Channel<ToWorkers, ToAgent>;
   readonly #times: SequencerTimes;
-  /** This life of the agent: what was meant for another is not for this one. */
+  /** This life of the agent: messages to another one are passed over. */
   readonly #session = randomBytes(6).toString('hex');
   #replica: Replica | undefined;
   #ordering = false;
@@ -55,16 +56,16 @@ export class Sequencer implements Broker {
   #number = 0;
   /** By worker, the number of its newest draft that has a place. */
   readonly #ordered = new Map<string, number>();
-  /** What was ordered last and is not on its way. */
+  /** The newest messages of the order, which are not on their way yet. */
   #outbox: Message[] = [];
   #flushing = false;
   #onFlush: (() => void)[] = [];
-  /** Workers that listen, as Egg's master tells; undefined as long as it has not. */
+  /** The pids of the workers that listen, as Egg's master tells; undefined as long as it has not. */
   #listening: Set<string> | undefined;
   readonly #joined = new Set<string>();
-  /** Workers that join before there is a history to give them. */
+  /** The joins of workers that came before there is a history to give them. */
   readonly #joins = new Map<string, ToAgent['join']>();
-  /** What is to be done once there is an order. */
+  /** Calls that wait until there is an order. */
   #early: (() => void)[] = [];
   readonly #succession: Succession;
   readonly #polls: Polls;
@@ -92,7 +93,8 @@ export class Sequencer implements Broker {
       this.#welcomeAll();
     });
     this.#channel.on('drafts', ({ worker, session, drafts }) => {
-      // A draft for another life of the agent is sent again, in its turn, once its worker has met this one.
+      // Drafts for another life of the agent are passed over: their worker sends them again, in order, once it has met
+      // this one.
       if (!this.#ordering || session !== this.#session) return;
       for (const { number, draft } of drafts) {
         if (number > (this.#ordered.get(worker) ?? 0)) this.#order(draft, worker, number);
@@ -117,7 +119,7 @@ export class Sequencer implements Broker {
     const before = this.#listening;
     this.#listening = new Set(pids.map(String));
     for (const worker of this.#joined) {
-      // One that does not listen yet is starting; one that did is gone.
+      // A worker that has never listened is starting; a worker that listened before is gone.
       if (before?.has(pidOf(worker)) === true && !this.#listening.has(pidOf(worker))) this.#joined.delete(worker);
     }
     this.#succession.listening(this.#listening);
@@ -147,7 +149,7 @@ export class Sequencer implements Broker {
       this.#whenOrdering(() => {
         clearTimeout(timer);
         const position = this.#order(draft, this.#session, ++this.#number);
-        // Once it is on its way to all workers, it outlives the agent.
+        // A message that is on its way to all workers outlives the agent.
         this.#onFlush.push(() => resolve(position));
       });
     });
@@ -162,14 +164,14 @@ export class Sequencer implements Broker {
     const listening = this.#listening;
     const asked = [...this.#joined].filter((worker) => listening?.has(pidOf(worker)) !== false);
     const known = new Set([...this.#joined].map(pidOf));
-    // A new agent cannot ask those that have not told it their names.
+    // A new agent cannot ask workers that have not told it their names yet.
     const knowsAll = listening === undefined || [...listening].every((pid) => known.has(pid));
     if (asked.length === 0) return { answers: [], complete: this.#ordering && knowsAll };
     const { answers, complete } = await this.#polls.ask((poll) => {
       this.#channel.send('question', { poll, question });
       return asked;
     });
-    // Nobody counts who was not asked: a worker that is starting, or going.
+    // Answers of other workers, which are starting or going, do not count.
     const theirs = asked.filter((worker) => answers.has(worker)).map((worker) => answers.get(worker));
     return { answers: theirs, complete: complete && knowsAll };
   }
@@ -200,7 +202,7 @@ export class Sequencer implements Broker {
     return position;
   }
 
-  /** Sends what one turn has ordered, together. */
+  /** Sends the messages of one turn together. */
   #flush(): void {
     this.#flushing = false;
     const messages = this.#outbox;
@@ -224,17 +226,17 @@ export class Sequencer implements Broker {
     else this.#early.push(act);
   }
 
-  /** Gives the workers that wait for it what they have missed, once there is a history. */
+  /** Gives the workers that have joined the history that they have missed, once it is here. */
   #welcomeAll(): void {
     if (!this.#ordering || this.#succession.isReceiving) return;
     for (const join of this.#joins.values()) void this.#welcome(join);
     this.#joins.clear();
   }
 
-  /** Gives a worker what it has missed, a part per turn; what is ordered after the last one reaches it live. */
+  /** Gives a worker the history that it has missed, a part per turn; later messages reach it live. */
   async #welcome({ worker, attempt, epoch, seq }: ToAgent['join']): Promise<void> {
     if (epoch === this.#epoch && seq > this.#seq) {
-      // It knows places that this agent never learnt of: they must not be given again.
+      // The worker knows places that this agent never learnt of: they must not be given again.
       this.#begin({ epoch: newEpoch(), seq: 0 });
     }
     let from = epoch === this.#epoch ? seq : 0;
@@ -242,7 +244,8 @@ export class Sequencer implements Broker {
     for (;;) {
       const parts = toParts(this.#replica!.handover(from));
       const isAll = parts.length === 1;
-      // What is on its way to all goes first: the worker takes it for what it has missed.
+      // Messages of this history that are still to go to all workers go first: this one, which is not live yet, passes
+      // over them. Once it is live it would get them again.
       if (isAll) this.#flush();
       for (const part of parts) {
         this.#channel.send('backlog', { session: this.#session, attempt, part: { ...part, last: isAll } }, worker);

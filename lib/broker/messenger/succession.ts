@@ -5,13 +5,13 @@ import type { HandoverPart, ToAgent, ToWorkers } from './protocol';
 
 /** How long things may take, in ms. */
 export interface SuccessionTimes {
-  /** Without a word of any worker, and none known to live, the agent is the first: it begins a new epoch. */
+  /** A new epoch begins when no worker has said a word for so long, and none is known to live. */
   readonly alone: number;
-  /** The same when there are workers that must know the order. */
+  /** A new epoch begins when no worker has said a word for so long, though there are some that must know the order. */
   readonly silent: number;
-  /** How long other workers may still answer after the first. */
+  /** After the first worker's answer, the others may still answer for so long. */
   readonly gather: number;
-  /** A worker that hands over its history may be silent so long. */
+  /** A worker that hands over its history may be silent for so long; then another one is asked. */
   readonly fetch: number;
 }
 
@@ -20,11 +20,11 @@ const WHO_AGAIN_MS = 500;
 const FETCH_TICK_MS = 100;
 
 /**
- * How a new agent takes up the order of the last one: from the workers it learns the place where it goes on, and one of
- * them hands over the history up to it, while the agent already orders what comes after.
+ * How a new agent goes on with the order of the last one: the workers tell it the place where that order ended, and one
+ * of them hands over the history up to there, while the agent already orders new messages.
  *
- * Any worker that lives will do, also a later one, since what is newer is left out. When none is left, all that came
- * before is lost, and known to be.
+ * Any worker that lives will do, also one that is further on, since messages after that place are left out. When no
+ * worker is left, the history before it is lost, and known to be.
  */
 export class Succession {
   readonly #channel: Channel<ToWorkers, ToAgent>;
@@ -36,30 +36,30 @@ export class Succession {
   #replica: Replica | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  // While it looks for the place.
+  // While this agent looks for the place where the order ended:
   #isLooking = false;
   #hasWorkers = false;
-  /** The workers that know the order. */
+  /** The states of the workers that know the order. */
   readonly #candidates = new Map<string, ToAgent['state']>();
   #startedAt = 0;
   #askedAt = 0;
   #firstCandidateAt = 0;
 
-  // While the history up to it is on its way.
+  // While the history up to that place is on its way:
   #isReceiving = false;
   #position: Position = { epoch: '', seq: 0 };
-  /** The workers that have the history, but for the one that hands it over. */
+  /** The workers to be asked if `#source`, which hands over the history, falls silent. */
   #sources: string[] = [];
   #source: string | undefined;
   #heardAt = 0;
   #losses: Losses | undefined;
   #messages: PlacedMessage[] = [];
-  /** What is ordered meanwhile. */
+  /** The messages that are ordered meanwhile. */
   #deferred: PlacedMessage[] = [];
 
   /**
-   * `onPlace` is called when it is known from where to order, with what workers have said; `onHistory` when the replica
-   * has the history before it.
+   * `onPlace` is called with the place where the order ended and the states of the workers, or with the beginning of a
+   * new epoch and no states; `onHistory` when the replica has the history before that place.
    */
   constructor(
     channel: Channel<ToWorkers, ToAgent>,
@@ -77,7 +77,7 @@ export class Succession {
     this.#onHistory = options.onHistory;
   }
 
-  /** Asks the workers where the order is. */
+  /** Asks the workers for their places. */
   start(replica: Replica): void {
     this.#replica = replica;
     this.#channel.on('state', (state) => this.#hear(state));
@@ -91,7 +91,7 @@ export class Succession {
     this.#timer.unref();
   }
 
-  /** Whether the history up to the place is on its way. */
+  /** Whether the history is on its way from a worker. */
   get isReceiving(): boolean {
     return this.#isReceiving;
   }
@@ -103,13 +103,13 @@ export class Succession {
     if (this.#isLooking) this.#who();
   }
 
-  /** Delivers what this agent has ordered, after the history before it. */
+  /** Delivers a message that this agent has ordered: after the history before it. */
   deliver(message: Message, position: Position): void {
     if (this.#isReceiving) this.#deferred.push({ ...message, seq: position.seq });
     else this.#replica!.deliver(message, position);
   }
 
-  /** Says that it is known from where to order. */
+  /** Looks no more for the place: the order goes on, or begins. */
   stopLooking(): void {
     if (!this.#isLooking) return;
     this.#isLooking = false;
@@ -133,7 +133,7 @@ export class Succession {
     this.#candidates.set(state.worker, state);
   }
 
-  /** Finds out where the order is. */
+  /** Goes on from the newest place that a worker has; without any worker, a new epoch begins. */
   #recover(): void {
     const now = performance.now();
     if (this.#candidates.size > 0) {
@@ -146,7 +146,7 @@ export class Succession {
     else if (now - this.#askedAt > WHO_AGAIN_MS) this.#who();
   }
 
-  /** Goes on where the last agent ended: orders at once, and takes over the history meanwhile. */
+  /** Goes on where the last agent ended: orders at once, and receives the history meanwhile. */
   #succeed(candidates: readonly ToAgent['state'][]): void {
     const { epoch, seq } = candidates[0]!;
     this.stopLooking();
@@ -185,7 +185,7 @@ export class Succession {
     this.#inherit(known, mail ?? this.#noMail);
   }
 
-  /** Nothing is known of what waits. */
+  /** The mail when no worker can tell what waits: of no place at all. */
   get #noMail(): Mail {
     const { epoch, seq } = this.#position;
     return { epoch, first: seq + 1, last: seq, waiting: [], lost: [] };

@@ -1,9 +1,9 @@
 import type { Reach } from '../../message/reach';
 import type { Draft } from '../../order/broker';
 
-/** What a draft that is fenced is ordered under. */
+/** The result of a schedule's run, as far as it decides whether a draft is news. */
 export interface Fence {
-  /** What it is a result of. */
+  /** The schedule. */
   readonly name: string;
   /** Grows with each run; not above 2^53. */
   readonly run: number;
@@ -12,19 +12,19 @@ export interface Fence {
 }
 
 /**
- * A draft that gets its place, but is a message only if it is news: a newer run of the same name has not come before it,
- * and its result is another one than the last.
+ * A draft that gets its place, but is a message only if it is news: a newer run of the same name has not come before
+ * it, and its result is another one than the last.
  */
 export interface FencedDraft extends Draft {
   readonly fence?: Fence;
 }
 
-/** A draft as it waits for its place in the store. */
+/** A draft on its way to the store. */
 export interface StoreDraft extends FencedDraft {
   readonly reach: Reach;
 }
 
-/** What was taken from mailboxes: places, as ids, and keys; and how far someone was told of what is lost of a key. */
+/** Mail that was `taken`, by id and key; and up to which seq a client was `told` of a mailbox's losses, by host. */
 export interface StoreTaken {
   readonly taken: readonly (readonly [id: string, key: string])[];
   readonly told: readonly (readonly [seq: number, key: string, host: string])[];

@@ -4,10 +4,13 @@ import { isBefore, toId, toPlace, toPosition, type Place } from './place';
 import type { StreamEpoch, KeyPlace, Store, StreamEntry, Survey } from './store';
 import { Witness, type Testimony } from './witness';
 
-// Of how many publishers a process remembers what it has heard of them.
+// The most publishers whose newest number is remembered.
 const MAX_PUBLISHERS = 4_096;
 
-/** How far a process has come in the order that Redis gives, and what it makes of it: it fills the replica. */
+/**
+ * Fills the replica of a process from the order in Redis: entry by entry, and past what Redis no longer has, which it
+ * reports as lost.
+ */
 export class Follower {
   readonly #replica: Replica;
   readonly #worker: string;
@@ -17,12 +20,12 @@ export class Follower {
   readonly #onOwn: (number: number, position: Position) => void;
   #place: Place | undefined;
   readonly #witness = new Witness();
-  /** By publisher, the number of its newest message here. */
+  /** By publisher, the number of its newest message that was delivered here. */
   readonly #numbers = new Map<string, number>();
   #isInSight = false;
   #arrivals: (() => void)[] = [];
 
-  /** `onOwn` hears which message of this process, by its number, has which place. */
+  /** `onOwn` is called when a message that this process has published comes back: with its number and its place. */
   constructor(
     replica: Replica,
     options: {
@@ -41,26 +44,26 @@ export class Follower {
     this.#onOwn = options.onOwn;
   }
 
-  /** The newest place it has come to. */
+  /** The newest place that this process has come to. */
   get place(): Place | undefined {
     return this.#place;
   }
 
-  /** What it can tell others of what it has heard. */
+  /** The newest messages that this process has heard; undefined before it has entered the order. */
   get testimony(): Testimony | undefined {
     return this.#place === undefined ? undefined : this.#witness.testify(this.#place);
   }
 
-  /** Says whether it follows the order, or has lost sight of it for a while. */
+  /** Says whether this process follows the order, or has lost sight of it for a while. */
   follow(inSight: boolean): void {
     this.#isInSight = inSight;
     this.#replica.follow(inSight);
     if (!inSight) this.#callArrivals();
   }
 
-  /** Reads on up to a place, and returns the id of the last entry that was there. */
+  /** Reads the order up to a place. Returns the id after which to read on. */
   async catchUp(store: Store, at: Place): Promise<string> {
-    // Without connections there is nobody to give the past to.
+    // A process without connections needs no past.
     if (!this.#serves && this.#place === undefined) this.#begin(at);
     let id = this.#place === undefined ? '0-0' : toId(this.#place);
     for (;;) {
@@ -69,13 +72,13 @@ export class Follower {
       id = order.at(-1)?.id ?? id;
       if (order.length === 0 || (this.#place !== undefined && !isBefore(this.#place, at))) break;
     }
-    // What is missing at the end is gone, too.
+    // Places at the end that have no entry any more are lost.
     await this.#advance(store, { term: at.term, seq: at.seq + 1 });
-    if (this.#hasMailboxes) await this.#sort(store, at);
+    if (this.#hasMailboxes) await this.#keepWaiting(store, at);
     return id;
   }
 
-  /** Takes the next entry of the order. */
+  /** Accepts the next entry of the order. */
   async accept(store: Store, { id, fields }: StreamEntry): Promise<void> {
     const place = toPlace(id);
     await this.#advance(store, place);
@@ -118,21 +121,21 @@ export class Follower {
     for (const check of checks) check();
   }
 
-  /** Says whether a message did not come before: Redis forgets that it had it when it loses it. */
+  /** Whether a message is new here. A publisher sends it again when Redis has lost it after some have heard it. */
   #isNew(publisher: string, number: number): boolean {
     const newest = this.#numbers.get(publisher) ?? 0;
-    // Those that were heard of lately stand last.
+    // Publishers stand in the order in which they were heard: the first is silent for longest.
     this.#numbers.delete(publisher);
     this.#numbers.set(publisher, Math.max(newest, number));
     if (this.#numbers.size > MAX_PUBLISHERS) this.#numbers.delete(this.#numbers.keys().next().value!);
     return number > newest;
   }
 
-  /** Comes to just before a place: through the epochs in between, and past what the store no longer has. */
+  /** Comes to just before a place: through the epochs in between, and past messages that the store no longer has. */
   async #advance(store: Store, { term, seq }: Place): Promise<void> {
     if (this.#place?.term === term && this.#place.seq === seq - 1) return;
     const archived = this.#serves ? await store.archived(this.#place ?? { term: 0, seq: 0 }, { term, seq }) : [];
-    // Places of another epoch need not be higher ones.
+    // Another epoch may have lower places than the present one.
     const survey = await store.survey(this.#place?.term === term ? this.#place.seq : 0);
     if (this.#place?.term !== term) {
       for (const epoch of withArchived(survey.epochs, archived)) {
@@ -143,7 +146,8 @@ export class Follower {
         if (each === term) continue;
         this.#pass(last, survey);
         this.#deliverArchived(archived, each);
-        // Of what is new to this process nobody will tell it any more; of the rest, a witness does.
+        // Of an epoch that this process never was in, all up to `seen` counts as lost: no witness will tell it more. Of
+        // its own last epoch, a witness tells which keys have lost something (`#learn`).
         if (isNew) this.#lose({ keys: [], others: { seq: seen, reason: 'lost' } });
       }
       if (this.#place?.term !== term) this.#begin({ term, seq: seq - 1 });
@@ -152,7 +156,7 @@ export class Follower {
     this.#deliverArchived(archived, term);
   }
 
-  /** Delivers what of an epoch was passed over but is kept for mailboxes or runs. */
+  /** Delivers the messages of an epoch that have left the order but are kept for mailboxes or runs. */
   #deliverArchived(archived: readonly StreamEntry[], epoch: number): void {
     for (const { id, fields } of archived) {
       const place = toPlace(id);
@@ -166,8 +170,8 @@ export class Follower {
     this.#replica.arrive(toPosition(this.#place!));
   }
 
-  /** Says what waits, of what the store has had: what it lost may have been taken or not. */
-  async #sort(store: Store, at: Place): Promise<void> {
+  /** Says which mail waits, of all places that this store has given; of others it cannot know. */
+  async #keepWaiting(store: Store, at: Place): Promise<void> {
     const { waiting, unread, evicted } = await store.mail(at);
     const { epochs } = await store.survey(at.seq);
     for (const { term, first, last = term === at.term ? at.seq : 0 } of epochs) {
@@ -194,7 +198,7 @@ export class Follower {
     this.#replica.arrive(position);
   }
 
-  /** Passes over what is gone, up to a place of this epoch. */
+  /** Passes over messages that are gone, up to a place of this epoch. */
   #pass(to: number, { trimmed, evicted, lost, forgotten, latest, unlisted }: Survey): void {
     const { seq: from } = this.#place!;
     if (to <= from) return;
@@ -206,7 +210,8 @@ export class Follower {
     }));
     let others = forgotten > from ? { seq: Math.min(forgotten, to), reason: reasonAt(forgotten) } : undefined;
     if (trimmed < to) {
-      // Somebody else took these away: a key with a newer message may have had one among them.
+      // Messages after `trimmed` were deleted by others, without a note: any key that has had a message since then may
+      // have had one among them.
       const reason: LossReason = 'lost';
       const noted = Math.max(from, trimmed);
       keys.push(...this.#concerning(latest, noted).map(({ key, seq }) => ({ key, seq: Math.min(seq, to), reason })));
@@ -215,7 +220,7 @@ export class Follower {
     this.#lose({ keys, others }, to);
   }
 
-  /** Whether what is for a host, or for all, is for this one. */
+  /** Whether a message for a host, or for all of them (''), is for this one. */
   #concerns(host: string): boolean {
     return host === '' || host === this.#host;
   }
@@ -232,7 +237,7 @@ export class Follower {
     this.#replica.arrive(toPosition(this.#place));
   }
 
-  /** Hears from a witness what the store has lost. */
+  /** Learns from a witness of messages that the store has lost. */
   #learn(testimony: Testimony): void {
     const losses = this.#witness.learn(testimony, (host) => this.#concerns(host));
     if (losses !== undefined) this.#replica.enter(toPosition(testimony).epoch, losses);
@@ -243,7 +248,7 @@ function runOf({ r }: StreamEntry['fields']): RunPart | undefined {
   return r === undefined ? undefined : (JSON.parse(r) as RunPart);
 }
 
-/** The epochs, with those before them that only mail and runs are left of. */
+/** The epochs, together with older ones of which only mail and runs are left. */
 function withArchived(epochs: Survey['epochs'], archived: readonly StreamEntry[]): Survey['epochs'] {
   const known = new Set(epochs.map(({ term }) => term));
   const older = new Map<number, StreamEpoch>();

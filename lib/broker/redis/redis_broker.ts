@@ -18,17 +18,17 @@ import { isRefusal, Store, type StoreBounds } from './store';
 
 /** How long things may take, in ms. */
 export interface RedisTimes {
-  /** An app that starts waits this long for Redis, then starts without. */
+  /** An app that starts waits this long for Redis, then starts without it. */
   readonly start: number;
-  /** A publish that nobody orders fails after this. */
+  /** A publish that gets no place fails after this. */
   readonly publish: number;
-  /** Whoever asks all workers, or wants to catch up, waits this long. */
+  /** A question to all workers, and a request to catch up, is over after this. */
   readonly answer: number;
-  /** A worker that stops waits this long for what is in flight. */
+  /** A worker that stops waits this long for its publishes in flight. */
   readonly stop: number;
   /** A worker says so often that it lives. */
   readonly beat: number;
-  /** What Redis refuses for now, as for want of memory, is tried again after this. */
+  /** A command that Redis refuses for now, as for want of memory, is tried again after this. */
   readonly refused: number;
 }
 
@@ -37,15 +37,15 @@ const TIMES: RedisTimes = { start: 5_000, publish: 15_000, answer: 1_500, stop: 
 const BLOCK_MS = 2_000;
 
 const MAX_MESSAGES = 100_000;
-// Without a history workers still need some time to read what they are to write.
+// Without a history, Redis keeps messages only for as long as workers may need to read them.
 const READING_MS = 60_000;
 
 /**
  * A process's end of the order that Redis gives to all hosts.
  *
- * It reads the order as a stream, with a connection of its own, from the last place it has: what it misses while the
- * connection is broken, it reads later. A publish resolves when this process has read its own message back; what was
- * sent and not read is sent again after a break, and Redis orders it once.
+ * It reads the order as a stream, with a connection of its own, from the last place it has: messages that it misses
+ * while the connection is broken, it reads later. A publish resolves when this process has read its own message back; a
+ * draft that was sent and not read back is sent again after a break, and Redis orders it once.
  */
 export class RedisBroker implements Broker {
   readonly #settings: RedisSettings;
@@ -62,7 +62,7 @@ export class RedisBroker implements Broker {
   #replica: Replica | undefined;
   #follower: Follower | undefined;
   #supervision: Supervision | undefined;
-  /** While it is connected and has the backlog. */
+  /** The connections of now, once the backlog has been read; undefined while there are none. */
   #session: Session | undefined;
   readonly #polls: Polls;
 
@@ -78,7 +78,7 @@ export class RedisBroker implements Broker {
       serves: boolean;
       bounds: Pick<StoreBounds, 'count' | 'age'>;
       mailbox?: SseMailbox | false;
-      /** ms that runs are kept. Left out: there are none. */
+      /** ms that runs are kept. Left out: the app has no runs. */
       runAge?: number;
       logger: SseLogger;
       times?: Partial<RedisTimes>;
@@ -104,7 +104,7 @@ export class RedisBroker implements Broker {
     this.#polls = new Polls(this.#times.answer);
   }
 
-  /** The broker that `config.sse.redis` asks for, if it does. */
+  /** The broker of a process of an app, if `config.sse.redis` asks for one. */
   static of(
     egg: EggProcess,
     { redis, history, mailbox, runs }: SseOptions,
@@ -144,7 +144,7 @@ export class RedisBroker implements Broker {
         this.#logger,
       );
     });
-    // Nobody waits for a process without connections, and the workers start after the agent.
+    // The agent does not wait: it has no connections, and the workers start after it.
     if (!this.#serves) return;
     await within(this.#times.start, live, () => undefined);
   }
@@ -174,7 +174,7 @@ export class RedisBroker implements Broker {
       return false;
     }
     if (newest === undefined) return true;
-    // What somebody has deleted from the stream never arrives.
+    // A message that others have deleted from the stream never arrives.
     return within(this.#times.answer, this.#follower!.arrival(newest), () => false);
   }
 
@@ -200,7 +200,7 @@ export class RedisBroker implements Broker {
     await this.#supervision?.stop();
   }
 
-  /** Takes part for as long as the connections last. */
+  /** Connects, and is in the order for as long as the connections last. */
   async #connect(up: () => void, signal: AbortSignal): Promise<void> {
     const clients: RedisClient[] = [];
     const connect = async (): Promise<RedisClient> => {
@@ -209,7 +209,7 @@ export class RedisBroker implements Broker {
       return client;
     };
     const over = new AbortController();
-    let entering: Promise<void> | undefined;
+    let stay: Promise<void> | undefined;
     try {
       const connecting = await Promise.allSettled([connect(), connect()]);
       const failed = connecting.find(({ status }) => status === 'rejected');
@@ -217,8 +217,8 @@ export class RedisBroker implements Broker {
       const [commands, reader] = clients as [RedisClient, RedisClient];
       await new Promise<void>((resolve, fail) => {
         signal.addEventListener('abort', () => fail(new Error('stopped')), { signal: over.signal });
-        entering = this.#enter(commands, reader, { up, fail, signal: over.signal });
-        Promise.race([whenEnded(commands), whenEnded(reader), entering]).then(resolve, fail);
+        stay = this.#enter(commands, reader, { up, fail, signal: over.signal });
+        Promise.race([whenEnded(commands), whenEnded(reader), stay]).then(resolve, fail);
       });
     } finally {
       this.#session = undefined;
@@ -226,7 +226,7 @@ export class RedisBroker implements Broker {
       this.#follower!.follow(false);
       over.abort();
       for (const client of clients) client.disconnect();
-      await entering?.catch(() => undefined);
+      await stay?.catch(() => undefined);
     }
   }
 
@@ -245,18 +245,18 @@ export class RedisBroker implements Broker {
     follower.follow(true);
     up();
     this.#sender.attach(session);
-    // A question of the same ms is for this process, too.
+    // Stream ids begin with the ms: a question of the same ms is for this process, too.
     await Promise.race([this.#beat(session, signal), this.#follow(session, last, `${now - 1}-0`)]);
   }
 
-  /** Reads what comes, until the connection breaks. */
+  /** Reads the order, questions and answers as they come, until the connection breaks. */
   async #follow({ store, term }: Session, after: string, since: string): Promise<never> {
     const last = { order: after, ...(this.#serves && { questions: since }), inbox: since };
     for (;;) {
       const found = await store.read(last, BLOCK_MS);
       for (const entry of found.order ?? []) {
-        // The store has lost something. This process may have heard more of the last epoch than others, who are to be
-        // told, and may have sent something that is gone.
+        // The store has lost something. This process has to enter again: to tell others of messages that only it has
+        // heard, and to send again the drafts that are gone.
         if (toPlace(entry.id).term !== term) throw new Error('the order has begun anew');
         await this.#follower!.accept(store, entry);
       }
@@ -272,7 +272,7 @@ export class RedisBroker implements Broker {
     }
   }
 
-  /** Says from time to time that this process lives, and sees whether it still has the order, and all of it. */
+  /** Says from time to time that this process lives, and looks whether Redis still has the order, and all of it. */
   async #beat(session: Session, signal: AbortSignal): Promise<void> {
     const { store, term } = session;
     const follower = this.#follower!;
@@ -282,11 +282,11 @@ export class RedisBroker implements Broker {
       if (this.#session !== session) return;
       const before = follower.place!;
       if (this.#serves) await store.beat().catch(passOverRefusal);
-      // It also finds out that Redis does not answer any more.
+      // This also notices a Redis that does not answer any more.
       const newest = await store.newest();
       if (this.#session !== session) return;
       if (newest?.term !== term) throw new Error('the order is gone');
-      // What is there and does not come is gone from the stream.
+      // Messages that have a place, but have not come within a beat, are gone from the stream.
       if (missed !== undefined && isSame(missed, follower.place!)) throw new Error('the newest messages are gone');
       missed = isBefore(follower.place!, newest) && isSame(before, follower.place!) ? before : undefined;
     }
@@ -295,7 +295,7 @@ export class RedisBroker implements Broker {
   async #answer(store: Store, { poll, from, host, question }: AskedQuestion): Promise<void> {
     if (from === this.#worker || (host !== '' && host !== this.#host)) return;
     const answer = await this.#replica!.answer(question);
-    // Whoever asks does without an answer that does not come.
+    // The process that asked has a deadline, and does without this answer.
     await store.answer(from, { poll, worker: this.#worker, answer }).catch(() => undefined);
   }
 }

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-// What Redis does in one step, in Lua (https://redis.io/docs/latest/develop/programmability/eval-intro/). The file
-// lua/prelude.lua says how the order stands in Redis; each script says what its KEYS and ARGV are.
+// The scripts that Redis runs in one step, in Lua (https://redis.io/docs/latest/develop/programmability/eval-intro/).
+// The file lua/prelude.lua says how the order stands in Redis; each script says what its KEYS and ARGV are.
 
-/** A process takes part in the order. */
+/** A process enters the order. */
 export const ATTACH = read('prelude', 'attach');
 
 /** Orders a publisher's drafts, each once. */

@@ -13,23 +13,27 @@ const TICK_MS = 250;
 const BATCH_COUNT = 200;
 const BATCH_LENGTH = 512 * 1024;
 
-/** What a process takes part in the order with, for as long as its connections last. */
+/** A process's stay in the order: from when it has read the backlog until its connections end. */
 export interface Session {
   readonly store: Store;
-  /** Of the epoch that it takes part in. */
+  /** The epoch: when another one begins, the session is over. */
   readonly term: number;
-  /** Ends it. */
+  /** Ends the session. */
   fail(error: Error): void;
 }
 
-/** Brings what this process publishes into the order, and knows what of it has no place yet. */
+/**
+ * Sends the drafts of this process to Redis, and has those that have no place yet.
+ *
+ * A draft waits until the process has read its own message back. After a break all that wait are sent again, in order.
+ */
 export class Sender {
   readonly #host: string;
   readonly #mailbox: SseMailbox | false;
   readonly #logger: SseLogger;
   readonly #refusedMs: number;
   readonly #outbox: Outbox<StoreDraft>;
-  /** What has not been sent in this session. */
+  /** The drafts that have not been sent in this session. */
   #unsent: Numbered<StoreDraft>[] = [];
   #session: Session | undefined;
   #flushing = false;
@@ -37,7 +41,7 @@ export class Sender {
   #refused = false;
   #ticker: NodeJS.Timeout | undefined;
 
-  /** A draft that waits longer than `patience` ms fails; what Redis refuses is tried again after `refused` ms. */
+  /** A draft that waits longer than `patience` ms fails; one that Redis refuses is sent again after `refused` ms. */
   constructor(options: {
     host: string;
     mailbox: SseMailbox | false;
@@ -52,7 +56,7 @@ export class Sender {
     this.#outbox = new Outbox(options.patience, 'Redis did not order the message');
   }
 
-  /** From now on, what waits for too long fails. */
+  /** From now on, drafts that wait for too long fail. */
   start(): void {
     this.#ticker = setInterval(() => this.#outbox.expire(), TICK_MS);
     this.#ticker.unref();
@@ -62,20 +66,20 @@ export class Sender {
     const { number, promise } = this.#outbox.add(draft);
     if (this.#session !== undefined) {
       this.#unsent.push({ number, draft });
-      // It goes on for others: it must not carry the context of the request that happened to start it.
+      // `#flush` goes on for later publishes: it must not carry the context of the request that happened to start it.
       this.#context.runInAsyncScope(() => void this.#flush());
     }
     return promise;
   }
 
-  /** Sends what waits, and what is published from now on. */
+  /** Sends the drafts that wait, and those published from now on. */
   attach(session: Session): void {
     this.#session = session;
     this.#unsent = [...this.#outbox.after()];
     void this.#flush();
   }
 
-  /** Sends nothing more until it is attached again. */
+  /** Sends no more until the next session. */
   detach(): void {
     this.#session = undefined;
     this.#unsent = [];
@@ -86,22 +90,22 @@ export class Sender {
     this.#outbox.place(number, position);
   }
 
-  /** Resolves when nothing waits, or after so many ms. */
+  /** Resolves when no draft waits, or after so many ms. */
   drain(ms: number): Promise<void> {
     return this.#outbox.drain(ms);
   }
 
-  /** Fails what waits, and takes nothing more. */
+  /** Fails the drafts that wait, and accepts no more. */
   close(): void {
     clearInterval(this.#ticker);
     this.#outbox.close();
   }
 
-  /** Sends what waits, a batch after the other, each when Redis has taken the one before. */
+  /** Sends the drafts that wait, batch by batch, each when Redis has ordered the one before. */
   async #flush(): Promise<void> {
     if (this.#flushing) return;
     this.#flushing = true;
-    // What one turn publishes goes together.
+    // Drafts of one turn go together.
     await nextTurn();
     try {
       while (this.#session !== undefined && this.#unsent.length > 0) await this.#sendBatch(this.#session);
@@ -154,14 +158,14 @@ export class Sender {
     return { taken, told };
   }
 
-  /** Waits when Redis takes nothing for now; any other error breaks the connection. */
+  /** Waits when Redis accepts nothing for now; any other error ends the session. */
   async #onRefused(error: Error): Promise<void> {
     if (!isRefusal(error)) throw error;
     if (!this.#refused)
       this.#logger.warn(`Redis accepts no messages for now, trying again until it does: ${error.message}`);
     this.#refused = true;
     await pause(this.#refusedMs * (0.5 + Math.random()), undefined, { ref: false });
-    // Who has waited for too long has been told.
+    // Some drafts may have expired meanwhile.
     this.#unsent = [...this.#outbox.after()];
   }
 }

@@ -12,37 +12,37 @@ export interface StreamEntry {
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** What is known of the epochs, and of what is no longer there. */
+/** The epochs that the store knows of, and the messages that it has let go of. A seq says how far. */
 export interface Survey {
   readonly epochs: readonly StreamEpoch[];
-  /** How far messages were let go of, one by one and noted by key. */
+  /** Up to here messages were let go of, and each was noted by its keys. */
   readonly trimmed: number;
-  /** How far for being too many; those after it were too old. */
+  /** Up to here they were too many; after it, they were too old. */
   readonly evicted: number;
-  /** By key, the newest place that was let go of, after the one asked for; how far such notes are no longer kept. */
+  /** By key, the newest message that was let go of, after the seq asked for; notes up to `forgotten` were dropped. */
   readonly lost: readonly KeyPlace[];
   readonly forgotten: number;
-  /** By key, the newest place that was given, after the one asked for; how far such notes are no longer kept. */
+  /** By key, the newest message that was ordered, after the seq asked for; notes up to `unlisted` were dropped. */
   readonly latest: readonly KeyPlace[];
   readonly unlisted: number;
 }
 
-/** A place of a key; `host` when it was for one host only. */
+/** The seq of a message of a key; `host` is '' when it was for all hosts. */
 export interface KeyPlace {
   readonly host: string;
   readonly key: string;
   readonly seq: number;
 }
 
-/** What waits in mailboxes: ids and keys; and what was let go of before anyone took it. */
+/** The mail that waits, by place and key, and by key the newest that was let go of before it was taken. */
 export interface StoredMail {
   readonly waiting: readonly (readonly [place: Place, key: string])[];
   readonly unread: readonly KeyPlace[];
-  /** How far for being too many. */
+  /** Up to here mail was too much; after it, too old. */
   readonly evicted: number;
 }
 
-/** An epoch: `first` to `last` is what its store had, and `seen` how far someone had heard of more. */
+/** An epoch of the stream: the store had `first` to `last`, and some process has heard more, up to `seen`. */
 export interface StreamEpoch {
   readonly term: number;
   readonly first: number;
@@ -50,7 +50,7 @@ export interface StreamEpoch {
   readonly seen?: number;
 }
 
-/** The bounds of what is kept: messages in all, and ms. */
+/** The bounds of the order in Redis: messages in all, and their age in ms. */
 export interface StoreBounds {
   readonly count: number;
   readonly age: number;
@@ -60,25 +60,25 @@ export interface StoreBounds {
   readonly runAge: number;
 }
 
-/** How long Redis may take to answer, in ms. */
+/** Redis has this long to answer, in ms. */
 const ANSWER_MS = 5_000;
-/** A publisher that sends a draft again does so before this, in ms. */
+/** The number of a publisher is kept for so long, in ms: longer than it sends a draft again. */
 const NUMBER_KEPT_MS = 10 * 60_000;
-/** A worker that has not said for so long that it lives is dead, in ms. */
+/** A worker that has not beaten for so long is dead, in ms. */
 const DEAD_AFTER_MS = 6_000;
 const INBOX_KEPT_S = 60;
 /** How many entries are read at once. */
 const READ_COUNT = 500;
 
-// Redis serves, but takes nothing for now: it is full, cannot write to its disk, or lacks replicas.
+// A Redis that serves, but accepts nothing for now: it is full, cannot write to its disk, or lacks replicas.
 const REFUSALS = /^(OOM|MISCONF|NOREPLICAS|BUSY|LOADING)\b/;
 
-/** Whether an error says that Redis takes nothing for now. */
+/** Whether an error says that Redis accepts nothing for now. */
 export function isRefusal(error: Error): boolean {
   return REFUSALS.test(error.message);
 }
 
-/** Where the scripts keep mail, and runs. */
+/** The names of the keys that have mail and runs: the last KEYS of the scripts that trim. */
 const KEPT = ['mail', 'waiting', 'done', 'unread', 'parts'] as const;
 
 /** The streams a worker reads. */
@@ -92,7 +92,7 @@ export class Store {
   readonly #worker: string;
   readonly #prefix: string;
 
-  /** `reader` may be blocked for a while; `app` tells this app's order from others' in the same Redis. */
+  /** `reader` is blocked while it waits for messages; `app` tells this app's order from others' in the same Redis. */
   constructor(
     commands: RedisClient,
     reader: RedisClient,
@@ -105,7 +105,7 @@ export class Store {
     this.#prefix = `{egg-sse:${options.app}}`;
   }
 
-  /** Takes part in the order, and says what this process knows of it. */
+  /** Enters the order, with what this process knows of it. Returns its newest place, and Redis' clock in ms. */
   async attach(testimony: Testimony | undefined): Promise<{ at: Place; now: number }> {
     const [term, seq, now] = (await this.run(
       ATTACH,
@@ -115,7 +115,7 @@ export class Store {
     return { at: { term: Number(term), seq }, now: Number(now) };
   }
 
-  /** Orders drafts in an epoch; false when it is over, and the order has to be attached to again. */
+  /** Orders drafts in an epoch; false when that epoch is over, and the order is to be entered again. */
   async append(
     drafts: readonly Numbered<StoreDraft>[],
     of: {
@@ -154,7 +154,7 @@ export class Store {
     return term == null ? undefined : { term: Number(term), seq: Number(seq) };
   }
 
-  /** What is known of the past, and what was let go of after a place. */
+  /** The epochs, and the messages that were let go of after a seq. */
   async survey(after: number): Promise<Survey> {
     const fields = ['trimmed', 'evicted', 'forgotten', 'unlisted'] as const;
     const [meta, lost, latest] = (await Promise.all([
@@ -175,7 +175,7 @@ export class Store {
     };
   }
 
-  /** What left the order between two places, neither included, and is kept for mailboxes or runs. Oldest first. */
+  /** The entries between two places that left the order but are kept for mailboxes or runs, oldest first. */
   async archived(after: Place, before: Place): Promise<StreamEntry[]> {
     const [mail, runs] = await Promise.all([
       this.#bounds.mailAge === 0 ? [] : this.#archivedIn('mail', after, before),
@@ -197,7 +197,7 @@ export class Store {
     }
   }
 
-  /** What waits in mailboxes, up to a place. */
+  /** The mail up to a place. */
   async mail({ seq }: Place): Promise<StoredMail> {
     const [waiting, unread, [evicted]] = (await Promise.all([
       this.#call('zrangebyscore', this.#key('waiting'), '-inf', seq),
@@ -214,12 +214,12 @@ export class Store {
     };
   }
 
-  /** Says that this worker lives, and lets go of what is too old. */
+  /** Says that this worker lives, and lets go of messages that are too old. */
   async beat(): Promise<void> {
     await this.run(BEAT, ['order', 'meta', 'lost', 'workers', ...KEPT], [this.#worker, ...this.#limits]);
   }
 
-  /** Asks all workers, and returns their names. */
+  /** Asks all workers that live, and returns their names. */
   async ask(question: object): Promise<string[]> {
     return (await this.run(ASK, ['workers', 'questions'], [JSON.stringify(question), DEAD_AFTER_MS])) as string[];
   }
@@ -231,13 +231,13 @@ export class Store {
     await this.#call('expire', inbox, INBOX_KEPT_S);
   }
 
-  /** Says that this worker goes. */
+  /** Says that this worker is gone. */
   async leave(): Promise<void> {
     await this.#call('zrem', this.#key('workers'), this.#worker);
   }
 
   /**
-   * Reads what comes after ids; waits up to `block` ms for it.
+   * Reads the entries after ids; with `block`, waits up to so many ms until there are some.
    *
    * Rejects when Redis does not answer for much longer than that.
    */
@@ -275,7 +275,7 @@ export class Store {
     }
   }
 
-  /** What the scripts bound the order, mail and runs with. */
+  /** The bounds, as the scripts want them. */
   get #limits(): number[] {
     const { count, age, mailAge, runAge } = this.#bounds;
     return [count, age, mailAge, runAge];
@@ -308,7 +308,7 @@ function toEntry([id, fields]: readonly [string, string[]]): StreamEntry {
   return { id, fields: Object.fromEntries(pairs(fields)) };
 }
 
-/** No place is in both streams of what is held: an entry goes to one of them. */
+/** Compares entries of two streams, which have no place in common: one that leaves the order goes to one of them. */
 function byPlace(a: StreamEntry, b: StreamEntry): number {
   return isBefore(toPlace(a.id), toPlace(b.id)) ? -1 : 1;
 }

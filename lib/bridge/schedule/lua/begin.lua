@@ -3,6 +3,7 @@
 -- KEYS lease, runs.
 -- ARGV the schedule; the host's token; the lease's ms.
 -- Returns the run's number and 0; or none, and after how many ms the lease of another host lapses.
+
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[2] then return { false, math.max(redis.call('PTTL', KEYS[1]), 0) + 1 } end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])

@@ -3,6 +3,7 @@
 -- KEYS fences.
 -- ARGV the schedule; its run; its digest.
 -- Returns 1 or 0.
+
 local last = redis.call('HGET', KEYS[1], ARGV[1])
 last = last and cjson.decode(last)
 if not last then return 1 end

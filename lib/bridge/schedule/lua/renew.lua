@@ -3,6 +3,7 @@
 -- KEYS the leases.
 -- ARGV the host's token; the leases' ms.
 -- Returns of each lease whether the host still has it, 1 or 0.
+
 local kept = {}
 for i, lease in ipairs(KEYS) do
   kept[i] = 0

@@ -8,17 +8,22 @@
 -- of mailboxes (JSON), fence (JSON).
 -- Returns 1; or 0, with nothing done, when that term is over: what the publisher sent before may be lost, and comes
 -- first.
+
 local order, meta, lost, latest, newest, fences = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+
+-- Ends the wait of a mailbox for a message. A message of `mail` that no mailbox waits for any more is `done`.
 local function unwait(id, key)
   local seq = string.match(id, '%d+$')
   if redis.call('ZREM', WAITING, id .. '\n' .. key) == 1 and redis.call('ZCOUNT', WAITING, seq, seq) == 0 then
     if #redis.call('XRANGE', MAIL, id, id) > 0 then redis.call('ZADD', DONE, now(), id) end
   end
 end
+
+-- Notes that mail was taken, and that clients were told of lost mail.
 local function take(takes)
   for _, each in ipairs(takes.taken) do unwait(each[1], each[2]) end
   for _, each in ipairs(takes.told) do
-    -- Whoever was told that it is lost must not get it later, out of its order.
+    -- A client that was told of a loss must not get the message later, out of its order.
     for _, member in ipairs(redis.call('ZRANGEBYSCORE', WAITING, '-inf', each[1])) do
       local id, key = string.match(member, '^([^\n]*)\n(.*)$')
       if key == each[2] then unwait(id, key) end
@@ -29,6 +34,8 @@ local function take(takes)
     end
   end
 end
+
+-- Whether a fenced draft is news. Later runs are compared with this one.
 local function isNews(text)
   if text == '' then return true end
   local fence = cjson.decode(text)
@@ -38,6 +45,7 @@ local function isNews(text)
   redis.call('HSET', fences, fence.name, text)
   return not last or last.digest ~= fence.digest
 end
+
 local term = tonumber(redis.call('HGET', meta, 'term'))
 if term ~= tonumber(ARGV[2]) then return 0 end
 local last = tonumber(redis.call('GET', newest) or 0)

@@ -1,9 +1,11 @@
--- A process takes part in the order: begins a new epoch if need be, and hands in what it knows of the last one that
--- the store has lost, for processes that never heard of it.
+-- A process enters the order: it begins a new epoch if need be, and hands in what it knows of the last one that the
+-- store has lost, for processes that never heard of it.
 --
 -- KEYS order, meta.
 -- ARGV the process's term and seq, both '' for none; its testimony as JSON.
 -- Returns the present term and seq, and Redis' clock in ms.
+
+-- The most epochs that are remembered.
 local MAX_EPOCHS = 32
 local order, meta = KEYS[1], KEYS[2]
 local mine, heard = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -15,6 +17,8 @@ local function save()
   while #epochs > MAX_EPOCHS do table.remove(epochs, 1) end
   redis.call('HSET', meta, 'epochs', cjson.encode(epochs))
 end
+
+-- Another server process may have lost messages that the last one ordered; one that knows less than this process has.
 if not term or known[3] ~= run or (mine == term and heard > seq) then
   if term then epochs[#epochs].last = seq end
   local newest = redis.call('XREVRANGE', order, '+', '-', 'COUNT', 1)[1]
@@ -24,6 +28,8 @@ if not term or known[3] ~= run or (mine == term and heard > seq) then
   redis.call('HSET', meta, 'term', string.format('%.0f', term), 'seq', seq, 'run', run)
   save()
 end
+
+-- The epoch that this process comes from is over: messages of it that the store never had, or has lost, are made known.
 if mine and mine ~= term then
   local epoch
   for _, each in ipairs(epochs) do if each.term == mine then epoch = each end end
@@ -40,4 +46,5 @@ if mine and mine ~= term then
     save()
   end
 end
+
 return { string.format('%.0f', term), seq, string.format('%.0f', now()) }

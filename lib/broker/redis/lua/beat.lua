@@ -3,7 +3,8 @@
 -- KEYS order, meta, lost, workers, mail, waiting, done, unread, parts.
 -- ARGV the worker's name; the most messages; their age in ms; that of mail; that of runs.
 -- Returns 1.
--- What only frees memory comes first: Redis does it when it is full, and refuses nothing after it.
+
+-- Commands that only free memory come first: a full Redis runs them, and refuses no command of a script after them.
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now() - 60000)
 trim(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2]), tonumber(ARGV[3]), 512)
 trimMail(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), 512)

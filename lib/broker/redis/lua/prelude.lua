@@ -1,8 +1,8 @@
--- What every script of the order begins with, and how the order stands in Redis:
+-- The beginning of every script of the order, and how the order stands in Redis:
 --
 -- order           A stream of messages. An entry's id is its place, `<term>-<seq>`. `seq` counts on for as long as the
 --                 store lives. `term` names the epoch and grows: a new one begins whenever another server process
---                 answers, since nobody knows what the last one lost when it died.
+--                 answers, since the last one may have lost messages when it died.
 -- meta            A hash: the present `term` and `seq`; the server's `run`; the `epochs` there were; up to which seq
 --                 messages were `trimmed`, and of those, were too many (`evicted`); up to which mail was too much
 --                 (`mailEvicted`). The sorted sets are bounded: up to `forgotten` the notes of `lost` were dropped, up
@@ -19,13 +19,18 @@
 -- fences          A hash: of each schedule, its newest run that came to an end, and its result's digest.
 -- workers         A sorted set: workers by the ms when they last said that they live.
 -- questions       A stream of what workers ask of all; the answers go to `inbox:<worker>`.
+
+-- The clock, in ms.
 local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
+
 local function fieldsOf(entry)
   local fields = {}
   for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
   return fields
 end
+
+-- The id of an entry.
 local function place(term, seq) return string.format('%.0f-%.0f', term, seq) end

@@ -1,27 +1,39 @@
--- What follows the prelude in scripts that trim: it lets go of the oldest messages, and notes by key what is lost.
+-- The functions of scripts that trim, after the prelude: they let go of the oldest messages, and note by key what is
+-- lost.
 --
 -- The last five KEYS of such a script are `mail`, `waiting`, `done`, `unread` and `parts`.
 -- Each call drops at most `budget` entries, so that no script keeps Redis busy for long.
+
+-- The most notes of a sorted set.
 local MAX_KEYS = 16384
+-- The most waits of all mailboxes.
 local MAX_WAITING = 262144
+
 local MAIL, WAITING, DONE, UNREAD, PARTS = unpack(KEYS, #KEYS - 4)
+
+-- Bounds a sorted set of notes; `field` of `meta` says up to which seq notes were dropped.
 local function bound(set, meta, field)
   local surplus = redis.call('ZCARD', set) - MAX_KEYS
   if surplus <= 0 then return end
   local dropped = redis.call('ZPOPMIN', set, surplus)
   redis.call('HSET', meta, field, dropped[#dropped])
 end
+
+-- Notes the newest seq of a member.
 local function note(set, seq, member)
   local known = redis.call('ZSCORE', set, member)
   if not known or tonumber(known) < seq then redis.call('ZADD', set, seq, member) end
 end
--- Keeps an entry that leaves the order, if a mailbox waits for it or it is of a run.
+
+-- Keeps an entry that leaves the order, if a mailbox waits for it or it is of a run. Returns whether it is kept: it is
+-- not when Redis refuses it, as for want of memory.
 local function archive(entry, fields, seq)
   if fields.r then return not redis.pcall('XADD', PARTS, entry[1], unpack(entry[2])).err end
   if not fields.m or redis.call('ZCOUNT', WAITING, seq, seq) == 0 then return false end
   return not redis.pcall('XADD', MAIL, entry[1], unpack(entry[2])).err
 end
--- Gives up an entry that mailboxes kept; those that still wait for it are told, one day.
+
+-- Lets go of an entry of `mail`: the mailboxes that still wait for it have lost it unread, which is noted to be told.
 local function drop(entry, lost, meta)
   local fields = fieldsOf(entry)
   local seq = tonumber(string.match(entry[1], '%d+$'))
@@ -33,6 +45,8 @@ local function drop(entry, lost, meta)
   redis.call('XDEL', MAIL, entry[1])
   redis.call('ZREM', DONE, entry[1])
 end
+
+-- Lets go of mail that is too much, too old, or has been taken for long.
 local function trimMail(order, meta, lost, max, age, mailAge, budget)
   -- A process without mailboxes leaves those of others as they are.
   if mailAge == 0 then return end
@@ -44,12 +58,12 @@ local function trimMail(order, meta, lost, max, age, mailAge, budget)
     excess = excess - 1
     drop(entry, lost, meta)
   end
-  -- What was taken is kept for a while, for those who lost it on the way.
+  -- Mail that was taken is kept as long as any message: a client that lost it on the way comes back for it.
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', DONE, '-inf', now() - age, 'LIMIT', 0, budget)) do
     local entry = redis.call('XRANGE', MAIL, id, id)[1]
     if entry then drop(entry, lost, meta) else redis.call('ZREM', DONE, id) end
   end
-  -- What waits is in the order or held; others may have taken it away.
+  -- Waits for messages older than all of `mail` and `order` wait in vain: others have deleted the messages.
   local oldest = redis.call('XRANGE', MAIL, '-', '+', 'COUNT', 1)[1]
     or redis.call('XRANGE', order, '-', '+', 'COUNT', 1)[1]
   if oldest then redis.call('ZREMRANGEBYSCORE', WAITING, '-inf', '(' .. string.match(oldest[1], '%d+$')) end
@@ -63,6 +77,8 @@ local function trimMail(order, meta, lost, max, age, mailAge, budget)
   end
   bound(UNREAD, meta, 'mailForgotten')
 end
+
+-- Lets go of parts of runs that are too many or too old.
 local function trimRuns(lost, max, age, budget)
   -- A process without runs leaves those of others as they are.
   if age == 0 then return end
@@ -78,6 +94,8 @@ local function trimRuns(lost, max, age, budget)
   end
   if #gone > 0 then redis.call('XDEL', PARTS, unpack(gone)) end
 end
+
+-- Lets go of messages that are too many or too old, and archives those that are still needed.
 local function trim(order, meta, lost, max, age, budget)
   local horizon = now() - age
   local excess = redis.call('XLEN', order) - max
