@@ -12,6 +12,7 @@ import { Hub } from './hub/hub';
 import { Joins } from './hub/join';
 import { Lifetimes } from './hub/lifetimes';
 import { Rights } from './hub/rights';
+import { Room } from './hub/room';
 import { Log } from './log/log';
 import { Readers } from './log/readers';
 import { TakenMail } from './log/taken_mail';
@@ -84,10 +85,22 @@ export function assemble(given: PartsOptions): Parts {
   });
   const authorizer = new Authorizer(options, logger);
   const userLimit = new UserLimit(options.maxClientsPerUser, (id) => pools.of(user(id))?.size ?? 0);
-  const joins = new Joins({ options, log, readers, pools, keySets, pump, runs, userLimit, events, order: broker });
-  const rights = new Rights({ pools, keySets, readers, pump, authorizer, contextOf });
-  const lifetimes = new Lifetimes({ options, pools, pump, log, joins, runs });
+  const room = new Room({ options, pools, userLimit, order: broker });
+  const joins = new Joins({
+    options,
+    log,
+    readers,
+    pools,
+    keySets,
+    pump,
+    runs,
+    room,
+    events,
+    catchUp: () => broker.catchUp(),
+  });
   const { unplaced } = joins;
+  const rights = new Rights({ pools, keySets, readers, pump, authorizer, contextOf });
+  const lifetimes = new Lifetimes({ options, pools, pump, log, room, unplaced, runs });
   const hub = new Hub({ log, pools, pump, confirmations, unplaced, rights, runs, userLimit, events });
   const endpoint = new Endpoint({ options, authorizer, joins, events, logger });
   return { log, readers, takenMail, hub, lifetimes, authorizer, runs, events, endpoint };

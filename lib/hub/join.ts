@@ -1,8 +1,5 @@
-import { performance } from 'node:perf_hooks';
-import type { Admission } from '../access/authorizer';
-import type { Slot, UserLimit } from '../access/user_limit';
 import { SseError, show } from '../base/error';
-import { Connection, type CloseReason, type Feed } from '../connection/connection';
+import { Connection, type CloseReason } from '../connection/connection';
 import type { KeySets } from '../connection/key_sets';
 import type { Pools } from '../connection/pools';
 import { isOver, type SseResponse } from '../connection/wire';
@@ -11,66 +8,19 @@ import type { Log } from '../log/log';
 import type { Beginning } from '../log/reader';
 import type { Readers } from '../log/readers';
 import { Throttle } from '../log/throttle';
-import { ALL, idOf, isRunKey } from '../message/keys';
+import { idOf, isRunKey } from '../message/keys';
 import type { EncodedEvent } from '../message/message';
 import type { SseOptions } from '../options/options';
-import type { Broker } from '../order/broker';
 import type { LastEventId } from '../order/cursor';
 import type { Pump } from '../pump/pump';
 import type { Runs } from '../runs/runs';
 import type { Events } from './events';
+import { heldBy, type Answer, type Joined, type Joining, type NotJoined } from './joining';
+import type { Room } from './room';
 import { Unplaced } from './unplaced';
 import { toOpening, toWelcome } from './welcome';
 
-/** A client that wants to join, and from where. */
-export interface Joining extends Partial<Omit<Admission, 'keys'>> {
-  readonly keys: readonly string[];
-  /** The keys that were asked for, when others were granted. */
-  readonly asked?: readonly string[];
-  readonly lastEventId?: LastEventId | undefined;
-  /** Whether each message is to say for which keys it is. Left out: no. */
-  readonly showsKeys?: boolean;
-  /** Keys of which it gets what comes from now on, wherever it was. */
-  readonly newKeys?: readonly string[];
-  /** Whether it is to have nothing of the log but `run`: it is counted, and ended as others are. */
-  readonly isPrivate?: boolean;
-  /** The key of a run that it ends with. */
-  readonly run?: string | undefined;
-  /** ms after which it may come back; left out: as configured. */
-  readonly retry?: number | undefined;
-  /** What writes to it besides the log. */
-  readonly feed?: Feed;
-}
-
-/** How a client is answered that may join. */
-export interface Answer {
-  readonly response: SseResponse;
-  /** Whether its client wants no more than the head. */
-  readonly isHead: boolean;
-  /** Whether its client takes gzip. */
-  readonly takesGzip: boolean;
-  /** Writes the head of its stream, in the turn in which it joins. */
-  writeHead(compressed: boolean): void;
-}
-
-/** A stream that has its place in the order, and of which nothing is out but the head. */
-export interface Joined {
-  readonly connection: Connection;
-  /** Whether its client has said where it was, and nothing of what came since is lost. */
-  readonly resumed: boolean;
-  /** Writes what comes first: hello, gaps, then `first`. What it missed and what is live comes after that. */
-  greet(first?: EncodedEvent): void;
-}
-
-/** Why a client that was not refused has not joined: it has left, wanted only the `head`, or has had `all` of its run. */
-export type NotJoined = 'left' | 'head' | 'all';
-
 const NO_KEYS: readonly string[] = [];
-
-/** All keys that it holds: those that it was granted, and the plugin's own. */
-export function heldBy({ keys, ownKeys = [] }: Joining): string[] {
-  return [ALL, ...ownKeys, ...keys];
-}
 
 /** Lets clients join, within the limits, each at its place in the order; sees them off when they leave. */
 export class Joins {
@@ -81,11 +31,10 @@ export class Joins {
   readonly #keySets: KeySets;
   readonly #pump: Pump;
   readonly #runs: Runs;
-  readonly #userLimit: UserLimit;
+  readonly #room: Room;
   readonly #events: Events;
-  readonly #order: Pick<Broker, 'catchUp' | 'ask'>;
+  readonly #catchUp: () => Promise<boolean>;
   readonly unplaced: Unplaced;
-  #closed = false;
 
   constructor(parts: {
     options: SseOptions;
@@ -95,9 +44,10 @@ export class Joins {
     keySets: KeySets;
     pump: Pump;
     runs: Runs;
-    userLimit: UserLimit;
+    room: Room;
     events: Events;
-    order: Pick<Broker, 'catchUp' | 'ask'>;
+    /** Resolves when this process has all that was ordered before; false when that cannot be known in time. */
+    catchUp: () => Promise<boolean>;
   }) {
     this.#options = parts.options;
     this.#log = parts.log;
@@ -106,46 +56,42 @@ export class Joins {
     this.#keySets = parts.keySets;
     this.#pump = parts.pump;
     this.#runs = parts.runs;
-    this.#userLimit = parts.userLimit;
+    this.#room = parts.room;
     this.#events = parts.events;
-    this.#order = parts.order;
+    this.#catchUp = parts.catchUp;
     this.unplaced = new Unplaced({
       readers: parts.readers,
-      catchUp: () => parts.order.catchUp(),
+      catchUp: parts.catchUp,
       place: (connection, lastEventId) => this.#place(connection, lastEventId),
     });
-  }
-
-  /** Lets nobody join any more. */
-  close(): void {
-    this.#closed = true;
   }
 
   /**
    * Lets a client join that was granted what it holds. Its place in the order is that of now, or where it was; it has
    * nothing of the log until it is greeted.
    *
-   * Throws `SseError` when it is refused, with the status that answers it: `ERR_SSE_SHUTDOWN` and `ERR_SSE_OVERLOAD` (503),
-   * `ERR_SSE_USER_CLIENTS` (429), `ERR_SSE_REFUSED` (403) and `ERR_SSE_RUN_UNKNOWN` (404) for the run that it asks for.
+   * Throws `SseError` when it is refused, with the status that answers it: those of `Room`, and for the run that it asks for
+   * `ERR_SSE_REFUSED` (403) and `ERR_SSE_RUN_UNKNOWN` (404).
    */
   async join(joining: Joining, answer: Answer): Promise<Joined | NotJoined> {
     const { response } = answer;
     // What is sent to one client alone may have its secrets next to what others have made it say.
     const compressed = joining.isPrivate !== true && answer.takesGzip && this.#keySets.compresses(heldBy(joining));
     // Streams open by the thousands at once: what there is no need to wait for is not waited for.
-    const isBehind = this.#mayBeBehind(joining) && !(await this.#order.catchUp()) && joining.lastEventId !== undefined;
+    const isBehind = this.#mayBeBehind(joining) && !(await this.#catchUp()) && joining.lastEventId !== undefined;
     if (isOver(response)) return 'left';
     if (joining.run !== undefined && this.#hasAll(joining, joining.run)) return 'all';
     if (answer.isHead) {
       answer.writeHead(compressed);
       return 'head';
     }
-    this.#checkRoom();
-    const slot = this.#isCounted(joining.user) ? await this.#slotFor(joining.user) : undefined;
+    this.#room.check();
+    const asked = this.#room.slotFor(joining.user);
+    const slot = asked && (await asked);
     try {
       if (isOver(response)) return 'left';
       // Once more: it takes a while to ask the others.
-      if (slot !== undefined) this.#checkRoom(slot);
+      if (slot !== undefined) this.#room.check(slot);
       answer.writeHead(compressed);
       return this.#open(response, joining, { compressed, isBehind });
     } finally {
@@ -173,26 +119,6 @@ export class Joins {
       });
     }
     return lastEventId !== undefined && this.#readers.hasAllOfRun(lastEventId, run);
-  }
-
-  #isCounted(user: string | undefined): user is string {
-    return user !== undefined && this.#options.maxClientsPerUser > 0;
-  }
-
-  #slotFor(user: string): Promise<Slot> {
-    return this.#userLimit.reserve(user, (question) => this.#order.ask(question, 'host'));
-  }
-
-  /** Throws when no stream can be opened in this turn. */
-  #checkRoom(slot?: Slot): void {
-    const { maxClients, maxClientsPerUser } = this.#options;
-    if (this.#closed) throw noRoom('ERR_SSE_SHUTDOWN', 'this worker is going');
-    if (this.#pools.all.size >= maxClients) {
-      throw noRoom('ERR_SSE_OVERLOAD', `this worker has all of its ${maxClients} streams open`);
-    }
-    if (slot?.isFree === false) {
-      throw noRoom('ERR_SSE_USER_CLIENTS', `this user has all of its ${maxClientsPerUser} streams open`, 429);
-    }
   }
 
   /** Takes a response whose head is out as an open stream. */
@@ -289,8 +215,4 @@ export class Joins {
     const { keys, user, data, openedAt } = connection;
     this.#events.emit('close', { keys, user, data, reason, openMs: performance.now() - openedAt });
   }
-}
-
-function noRoom(code: string, why: string, status = 503): SseError {
-  return new SseError(code, `${why}; try again after Retry-After`, { status });
 }

@@ -5,7 +5,8 @@ import type { Log } from '../log/log';
 import type { SseOptions } from '../options/options';
 import type { Pump } from '../pump/pump';
 import type { Runs } from '../runs/runs';
-import type { Joins } from './join';
+import type { Room } from './room';
+import type { Unplaced } from './unplaced';
 
 // What a stream that ends now should take, at most, of Egg's 5 s before a worker is killed.
 const DRAIN_MS = 3_000;
@@ -19,16 +20,26 @@ export class Lifetimes {
   readonly #pools: Pools;
   readonly #pump: Pump;
   readonly #log: Log;
-  readonly #joins: Joins;
+  readonly #room: Room;
+  readonly #unplaced: Unplaced;
   readonly #runs: Runs;
   #sweeper: NodeJS.Timeout | undefined;
 
-  constructor(parts: { options: SseOptions; pools: Pools; pump: Pump; log: Log; joins: Joins; runs: Runs }) {
+  constructor(parts: {
+    options: SseOptions;
+    pools: Pools;
+    pump: Pump;
+    log: Log;
+    room: Room;
+    unplaced: Unplaced;
+    runs: Runs;
+  }) {
     this.#options = parts.options;
     this.#pools = parts.pools;
     this.#pump = parts.pump;
     this.#log = parts.log;
-    this.#joins = parts.joins;
+    this.#room = parts.room;
+    this.#unplaced = parts.unplaced;
     this.#runs = parts.runs;
   }
 
@@ -45,7 +56,7 @@ export class Lifetimes {
    * worker is not overrun. Resolves when all are gone, 3 s later at the latest.
    */
   async drain(): Promise<void> {
-    this.#joins.close();
+    this.#room.close();
     clearInterval(this.#sweeper);
     this.#sweeper = undefined;
     const streams = [...this.#pools.all];
@@ -72,9 +83,8 @@ export class Lifetimes {
       }
     }
     this.#log.expire();
-    const { unplaced } = this.#joins;
-    if (!unplaced.inSight) return;
+    if (!this.#unplaced.inSight) return;
     this.#runs.watch(false);
-    unplaced.sweep(now);
+    this.#unplaced.sweep(now);
   }
 }

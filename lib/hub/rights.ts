@@ -8,7 +8,7 @@ import type { SseRequest } from '../connection/wire';
 import type { Readers } from '../log/readers';
 import type { Act } from '../order/broker';
 import type { Pump } from '../pump/pump';
-import { heldBy } from './join';
+import { heldBy } from './joining';
 import { toRegrant } from './welcome';
 
 // The app's sessions and directories are asked for each.

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
-import { describe, it } from 'node:test';
 import { HostLease, type ToArbiter, type ToLeases } from '../../../lib/bridge/schedule/worker_lease';
 import type { Offer } from '../../../lib/bridge/schedule/schedule';
 import { SharedArbiter } from '../../../lib/bridge/schedule/shared_arbiter';

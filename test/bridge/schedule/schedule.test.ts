@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
-import { afterEach, describe, it } from 'node:test';
 import { Arbiter } from '../../../lib/bridge/schedule/arbiter';
 import {
   HostLease,
