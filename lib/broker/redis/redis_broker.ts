@@ -237,7 +237,7 @@ export class RedisBroker implements Broker {
   ): Promise<void> {
     const store = new Store(commands, reader, { app: this.#app, worker: this.#worker, bounds: this.#bounds });
     const follower = this.#follower!;
-    const { at, now } = await store.attach(follower.testimony);
+    const { at, now } = await store.enter(follower.testimony);
     const last = await follower.catchUp(store, at);
     if (this.#serves) await store.beat().catch(passOverRefusal);
     const session = { store, term: at.term, fail };

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 // The file lua/prelude.lua says how the order stands in Redis; each script says what its KEYS and ARGV are.
 
 /** A process enters the order. */
-export const ATTACH = read('prelude', 'attach');
+export const ENTER = read('prelude', 'enter');
 
 /** Orders a publisher's drafts, each once. */
 export const APPEND = read('prelude', 'trim', 'append');

@@ -3,7 +3,7 @@ import type { Numbered } from '../outbox';
 import type { StoreDraft, StoreTaken } from './draft';
 import { answered, type RedisClient } from '../../redis/client';
 import { isBefore, toId, toPlace, type Place } from './place';
-import { APPEND, ASK, ATTACH, BEAT } from './scripts';
+import { APPEND, ASK, ENTER, BEAT } from './scripts';
 import type { Testimony } from './witness';
 
 /** A stream's entry: its id, and its fields. */
@@ -106,9 +106,9 @@ export class Store {
   }
 
   /** Enters the order, with what this process knows of it. Returns its newest place, and Redis' clock in ms. */
-  async attach(testimony: Testimony | undefined): Promise<{ at: Place; now: number }> {
+  async enter(testimony: Testimony | undefined): Promise<{ at: Place; now: number }> {
     const [term, seq, now] = (await this.run(
-      ATTACH,
+      ENTER,
       ['order', 'meta'],
       [testimony?.term ?? '', testimony?.seq ?? '', JSON.stringify(testimony ?? {})],
     )) as [string, number, string];
