@@ -9,7 +9,13 @@
 -- Returns 1; or 0, with nothing done, when that term is over: what the publisher sent before may be lost, and comes
 -- first.
 
-local order, meta, lost, latest, newest, fences = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local order, meta, lost, latest, from, fences = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local publisher, known, keptMs = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local max, age, mailAge, runAge = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+-- The drafts' ARGV begin after those.
+local FIRST, LENGTH = 8, 12
+-- The fields of an entry, in the order in which they follow a draft's number. An entry has those that are not ''.
+local FIELDS = { 'k', 'b', 'e', 'i', 'h', 'a', 'c', 'm', 'r' }
 
 -- Ends the wait of a mailbox for a message. A message of `mail` that no mailbox waits for any more is `done`.
 local function unwait(id, key)
@@ -47,37 +53,39 @@ local function isNews(text)
 end
 
 local term = tonumber(redis.call('HGET', meta, 'term'))
-if term ~= tonumber(ARGV[2]) then return 0 end
-local last = tonumber(redis.call('GET', newest) or 0)
+if term ~= known then return 0 end
+local last = tonumber(redis.call('GET', from) or 0)
 local time = string.format('%.0f', now())
 local count = 0
-for i = 8, #ARGV, 12 do
-  local number = tonumber(ARGV[i])
-  if number > last then
-    local entry = { 't', time, 'n', ARGV[1] .. '.' .. ARGV[i] }
-    local keys, boxes = {}, {}
-    if isNews(ARGV[i + 11]) then
-      keys = cjson.decode(ARGV[i + 1])
-      if ARGV[i + 8] ~= '' then boxes = cjson.decode(ARGV[i + 8]) end
-      for at, name in ipairs({ 'k', 'b', 'e', 'i', 'h', 'a', 'c', 'm', 'r' }) do
-        if at <= 2 or ARGV[i + at] ~= '' then
+for i = FIRST, #ARGV, LENGTH do
+  local number, keys, _, _, _, host, _, _, mailboxes, _, taken, fence = unpack(ARGV, i, i + LENGTH - 1)
+  if tonumber(number) > last then
+    local entry = { 't', time, 'n', publisher .. '.' .. number }
+    local noted, waiting = {}, {}
+    if isNews(fence) then
+      noted = cjson.decode(keys)
+      if mailboxes ~= '' then waiting = cjson.decode(mailboxes) end
+      for at, name in ipairs(FIELDS) do
+        -- An empty body is a body: it makes an entry a message.
+        if name == 'b' or ARGV[i + at] ~= '' then
           entry[#entry + 1] = name
           entry[#entry + 1] = ARGV[i + at]
         end
       end
     end
     local seq = redis.call('HINCRBY', meta, 'seq', 1)
-    redis.call('XADD', order, place(term, seq), unpack(entry))
-    for _, key in ipairs(keys) do redis.call('ZADD', latest, seq, ARGV[i + 5] .. '\n' .. key) end
-    for _, key in ipairs(boxes) do redis.call('ZADD', WAITING, seq, place(term, seq) .. '\n' .. key) end
-    if ARGV[i + 10] ~= '' then take(cjson.decode(ARGV[i + 10])) end
-    last = number
+    local id = place(term, seq)
+    redis.call('XADD', order, id, unpack(entry))
+    for _, key in ipairs(noted) do redis.call('ZADD', latest, seq, host .. '\n' .. key) end
+    for _, key in ipairs(waiting) do redis.call('ZADD', WAITING, seq, id .. '\n' .. key) end
+    if taken ~= '' then take(cjson.decode(taken)) end
+    last = tonumber(number)
     count = count + 1
   end
 end
-redis.call('SET', newest, string.format('%.0f', last), 'PX', ARGV[3])
+redis.call('SET', from, string.format('%.0f', last), 'PX', keptMs)
 bound(latest, meta, 'unlisted')
-trim(order, meta, lost, tonumber(ARGV[4]), tonumber(ARGV[5]), 2 * count + 64)
-trimMail(order, meta, lost, tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), 2 * count + 64)
-trimRuns(lost, tonumber(ARGV[4]), tonumber(ARGV[7]), 2 * count + 64)
+trim(order, meta, lost, max, age, 2 * count + 64)
+trimMail(order, meta, lost, max, age, mailAge, 2 * count + 64)
+trimRuns(lost, max, runAge, 2 * count + 64)
 return 1

@@ -4,5 +4,7 @@
 -- ARGV the question (JSON); for how many ms a worker lives without a word.
 -- Returns the workers' names.
 
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', 256, '*', 'q', ARGV[1])
-return redis.call('ZRANGEBYSCORE', KEYS[1], now() - ARGV[2], '+inf')
+local workers, questions = KEYS[1], KEYS[2]
+local question, aliveMs = ARGV[1], ARGV[2]
+redis.call('XADD', questions, 'MAXLEN', '~', 256, '*', 'q', question)
+return redis.call('ZRANGEBYSCORE', workers, now() - aliveMs, '+inf')

@@ -2,7 +2,10 @@
 --
 -- order           A stream of messages. An entry's id is its place, `<term>-<seq>`. `seq` counts on for as long as the
 --                 store lives. `term` names the epoch and grows: a new one begins whenever another server process
---                 answers, since the last one may have lost messages when it died.
+--                 answers, since the last one may have lost messages when it died. Its fields: `t` when it was ordered,
+--                 in ms; `n` its nonce; `k` its keys; `b` its body; `e` its event; `i` its publisher's own id; `h` its
+--                 host, if it is for one only; `a` its act; `c` its confirm; `m` the mailboxes among its keys; `r` what
+--                 part of a run it is; or `w`, a process's testimony. Lists and objects are JSON.
 -- meta            A hash: the present `term` and `seq`; the server's `run`; the `epochs` there were; up to which seq
 --                 messages were `trimmed`, and of those, were too many (`evicted`); up to which mail was too much
 --                 (`mailEvicted`). The sorted sets are bounded: up to `forgotten` the notes of `lost` were dropped, up
