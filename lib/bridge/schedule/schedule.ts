@@ -5,7 +5,7 @@ import { SseError } from '../../base/error';
 import { encodeData } from '../../message/message';
 
 /** What Egg's own schedules may say besides when they run. */
-interface EggScheduleOptions {
+export interface EggScheduleOptions {
   /** Runs once as soon as the app is ready, too. */
   immediate?: boolean;
   /** Never runs. */
