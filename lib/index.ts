@@ -32,13 +32,12 @@ export type { SseBridges, SsePublisher, SseRedisBridge, SseRoute, SseTarget } fr
 export type { SseCors } from './options/cors';
 export type { First, OpenOptions } from './options/open';
 export type {
+  Bounds,
   Groups,
   SseCompression,
   SseConfig,
-  SseHistory,
   SseMailbox,
   SseOptions,
-  SseRuns,
   SseThrottle,
   SseThrottles,
 } from './options/options';

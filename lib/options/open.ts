@@ -1,6 +1,5 @@
-import { integer, isObject, MAX_MS, optional, type Check } from './check';
-import { SseError, show } from '../base/error';
 import type { SseMessage } from '../message/message';
+import { group, integer, MAX_MS, Option, optional, when } from './check';
 import { checkHeaders } from './options';
 
 /** What a stream for one request is to be. */
@@ -33,33 +32,25 @@ export interface OpenOptions {
 /** Loads what goes out first. */
 export type First = (stream: { readonly resumed: boolean }) => SseMessage | undefined | Promise<SseMessage | undefined>;
 
-const CHECKS: { [name in keyof OpenOptions]-?: Check } = {
-  keys: optional((value) =>
-    Array.isArray(value) && value.every((key) => typeof key === 'string' && key !== '')
-      ? undefined
-      : 'an array of non-empty strings',
+/** Checks the options of a stream for one request. Throws `SseError` `ERR_SSE_OPTIONS`. */
+export function checkOpenOptions(given: unknown): OpenOptions {
+  const option = new Option('options', given, 'ERR_SSE_OPTIONS');
+  const options = checkEach(option);
+  if (options.keys === undefined || options.run === undefined) return options;
+  throw option.error('have keys and run; leave out keys: the stream of a run has no others');
+}
+
+const checkEach = group<OpenOptions>('an object { keys, run, first, headers, retry, data }', {
+  keys: optional(
+    when(
+      (value) => Array.isArray(value) && value.every((key) => typeof key === 'string' && key !== ''),
+      'an array of non-empty strings',
+    ),
   ),
-  run: () => undefined,
-  first: () => undefined,
+  // What cannot be a run's id or a message is refused by what reads it, with a code of its own.
+  run: ({ value }) => value as OpenOptions['run'],
+  first: ({ value }) => value as OpenOptions['first'],
   headers: optional(checkHeaders),
   retry: optional(integer(0, MAX_MS, 'ms')),
-  data: () => undefined,
-};
-
-/** Checks the options of a stream for one request. Throws `SseError` `ERR_SSE_OPTIONS`. */
-export function checkOpenOptions(options: unknown): OpenOptions {
-  if (!isObject(options)) throw wrong('options', options, `an object { ${Object.keys(CHECKS).join(', ')} }`);
-  for (const [name, value] of Object.entries(options)) {
-    const expected = Object.hasOwn(CHECKS, name)
-      ? CHECKS[name as keyof OpenOptions](value)
-      : 'left out: there is no such option';
-    if (expected !== undefined) throw wrong(name, value, expected);
-  }
-  const { keys, run } = options as OpenOptions;
-  if (keys !== undefined && run !== undefined) throw wrong('keys', keys, 'left out: the stream of a run has no others');
-  return options;
-}
-
-function wrong(name: string, value: unknown, expected: string): SseError {
-  return new SseError('ERR_SSE_OPTIONS', `${name} is ${show(value)}; it must be ${expected}`);
-}
+  data: ({ value }) => value,
+});

@@ -100,7 +100,7 @@ describe('the options of bridges', () => {
     [
       'an action without a name',
       { bridges: { messenger: { '': 'a' } } },
-      /messenger\[""\]: this action is not the app's/,
+      /messenger\[""\] is not an action of the app's; choose/,
     ],
     [
       "an action of the plugin's own",

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { checkTarget, TARGET_CHECKS, type SseTarget } from '../../options/bridges';
-import { check, isObject, optional } from '../../options/check';
+import { group, isObject, oneOf, Option, optional, when } from '../../options/check';
 import { SseError } from '../../base/error';
 import { encodeData } from '../../message/message';
 
@@ -81,27 +81,30 @@ export function setLease(app: object, lease: Lease): void {
 const INTERVAL =
   /^(\d+)?\.?\d+ *(milliseconds?|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w|years?|yrs?|y)?$/i;
 
-const CHECKS = {
-  interval: optional((value) =>
-    (typeof value === 'number' && value >= 1 && Number.isFinite(value)) ||
-    (typeof value === 'string' && INTERVAL.test(value) && Number.parseFloat(value) > 0)
-      ? undefined
-      : 'a number of ms from 1, or a text such as "5s"',
+const checkEach = group('an object', {
+  interval: optional(
+    when<number | string>(
+      (value) =>
+        (typeof value === 'number' && value >= 1 && Number.isFinite(value)) ||
+        (typeof value === 'string' && INTERVAL.test(value) && Number.parseFloat(value) > 0),
+      'a number of ms from 1, or a text such as "5s"',
+    ),
   ),
-  cron: optional((value) =>
-    typeof value === 'string' && value.trim() !== '' ? undefined : 'a text such as "*/5 * * * *"',
+  cron: optional(
+    when<string>((value) => typeof value === 'string' && value.trim() !== '', 'a text such as "*/5 * * * *"'),
   ),
   ...TARGET_CHECKS,
-  load: (value: unknown) => (typeof value === 'function' ? undefined : 'a function that returns the data'),
-  immediate: optional(checkBoolean),
-  disable: optional(checkBoolean),
-  env: optional((value) =>
-    Array.isArray(value) && value.every((env) => typeof env === 'string')
-      ? undefined
-      : "an array of environments' names",
+  load: when((value) => typeof value === 'function', 'a function that returns the data'),
+  immediate: optional(oneOf(true, false)),
+  disable: optional(oneOf(true, false)),
+  env: optional(
+    when<readonly string[]>(
+      (value) => Array.isArray(value) && value.every((env) => typeof env === 'string'),
+      "an array of environments' names",
+    ),
   ),
-  cronOptions: optional((value) => (isObject(value) ? undefined : 'an object of options of cron-parser')),
-};
+  cronOptions: optional(when<object>(isObject, 'an object of options of cron-parser')),
+});
 
 /**
  * Makes an Egg schedule of a function that loads something: one worker runs it, of the host or, with `config.sse.redis`,
@@ -110,18 +113,17 @@ const CHECKS = {
  * Throws `SseError` `ERR_SSE_CONFIG` for an option that is wrong, so that the app does not start.
  */
 export function sseSchedule<C>(options: SseScheduleOptions<C>): SseSchedule<C> {
-  if (!isObject(options))
-    throw new SseError('ERR_SSE_CONFIG', 'sseSchedule needs an object, { interval | cron, key, load }');
-  const { key, all, event, load, ...times } = check('sseSchedule', options, CHECKS) as unknown as SseScheduleOptions<C>;
-  checkTarget('sseSchedule', { key, all });
+  const option = new Option('sseSchedule', options);
+  if (!isObject(options)) throw option.error('needs an object, { interval | cron, key, load }');
+  const { key, all, event, load, ...times } = checkEach(option) as SseScheduleOptions<C>;
+  checkTarget(option, { key, all });
   const { interval, cron, immediate } = times;
   if (
     (interval !== undefined && cron !== undefined) ||
     (interval === undefined && cron === undefined && immediate !== true)
   ) {
-    throw new SseError(
-      'ERR_SSE_CONFIG',
-      `sseSchedule has ${interval === undefined ? 'neither interval nor cron' : 'both interval and cron'}; say one of them`,
+    throw option.error(
+      `has ${interval === undefined ? 'neither interval nor cron' : 'both interval and cron'}; say one of them`,
     );
   }
   return {
@@ -143,8 +145,4 @@ export function sseSchedule<C>(options: SseScheduleOptions<C>): SseSchedule<C> {
       await lease.publish({ name, run, digest, target: { key, all }, event, data });
     },
   };
-}
-
-function checkBoolean(value: unknown): string | undefined {
-  return typeof value === 'boolean' ? undefined : 'true or false';
 }
