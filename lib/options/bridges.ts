@@ -1,6 +1,18 @@
 import { type SseError, show } from '../base/error';
 import { encode } from '../message/message';
-import { group, integer, isObject, MAX_MS, oneOf, Option, optional, record, when, type Check } from './check';
+import {
+  group,
+  integer,
+  isObject,
+  MAX_MS,
+  oneOf,
+  Option,
+  optional,
+  record,
+  when,
+  type Check,
+  type Checks,
+} from './check';
 import { saysWhere } from './redis';
 
 /** Whom a bridge publishes to: those who hold a key, or all. */
@@ -143,7 +155,14 @@ function checkEvent(option: Option): string {
 }
 
 /** Checks `config.sse.publisher`, unless it is off. No error shows a secret: errors go to logs. */
-export const checkPublisher: Check<SsePublisher> = group('{ secret, … } or false', {
+export const checkPublisher: Check<SsePublisher> = (option) => {
+  const expected = '{ secret, … } or false';
+  // It may be the secret.
+  if (typeof option.value === 'string') throw option.error(`is a text; it must be ${expected}`);
+  return group(expected, PUBLISHER_CHECKS)(option);
+};
+
+const PUBLISHER_CHECKS: Checks<SsePublisher> = {
   secret: checkSecret,
   keys: when<readonly string[] | null>(
     (value) => value === null || (Array.isArray(value) && isKeys(value)),
@@ -151,7 +170,7 @@ export const checkPublisher: Check<SsePublisher> = group('{ secret, … } or fal
   ),
   maxBytes: integer(1, 2 ** 31, 'bytes of a body'),
   timeout: integer(1, MAX_MS, 'ms'),
-});
+};
 
 function checkSecret(option: Option): SsePublisher['secret'] {
   const { value } = option;
