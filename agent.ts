@@ -1,6 +1,6 @@
 import type { Agent, IBoot } from 'egg';
 import { Arbiter } from './lib/bridge/schedule/arbiter';
-import type { ToArbiter, ToLeases } from './lib/bridge/schedule/worker_lease';
+import type { ToArbiter, ToLeases } from './lib/bridge/schedule/lease';
 import { MessengerBridge } from './lib/bridge/messenger';
 import { RedisBridge } from './lib/bridge/redis';
 import { RedisLease } from './lib/bridge/schedule/redis_lease';

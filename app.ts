@@ -1,6 +1,6 @@
 import type { Application, Context, IBoot } from 'egg';
-import { HostLease, type ToArbiter, type ToLeases } from './lib/bridge/schedule/worker_lease';
-import { setLease } from './lib/bridge/schedule/schedule';
+import { setLease, type ToArbiter, type ToLeases } from './lib/bridge/schedule/lease';
+import { HostLease } from './lib/bridge/schedule/worker_lease';
 import { MessengerBroker } from './lib/broker/messenger/messenger_broker';
 import { currentCause, inheritCause, mark } from './lib/egg/cause';
 import { WORKER, REQUEST } from './lib/message/reach';

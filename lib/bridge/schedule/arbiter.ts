@@ -1,8 +1,7 @@
 import type { Channel } from '../../base/channel';
 import type { SseError } from '../../base/error';
-import type { ToArbiter, ToLeases } from './worker_lease';
+import type { Offer, ToArbiter, ToLeases } from './lease';
 import { Published } from './published';
-import type { Offer } from './schedule';
 import { publishTo, type Publishing } from '../publishing';
 
 /**

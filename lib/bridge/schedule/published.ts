@@ -1,9 +1,4 @@
-/** What was published last of a schedule. */
-export interface Latest {
-  /** The newest run whose result was published, or was the same as what had been. */
-  readonly run: number;
-  readonly digest: string;
-}
+import type { Latest } from './lease';
 
 /** What was published last, by schedule. */
 export class Published {

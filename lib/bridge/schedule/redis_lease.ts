@@ -6,7 +6,7 @@ import { encode } from '../../message/message';
 import type { SseLogger } from '../../base/logger';
 import { ALL } from '../../message/keys';
 import { BEGIN, JUDGE, RELEASE, RENEW } from './scripts';
-import type { Lease, Offer } from './schedule';
+import type { Lease, Offer } from './lease';
 
 /** How long things may take, in ms. */
 export interface RedisLeaseTimes {

@@ -3,6 +3,7 @@ import { checkTarget, TARGET_CHECKS, type SseTarget } from '../../options/bridge
 import { group, isObject, oneOf, Option, optional, when } from '../../options/check';
 import { SseError } from '../../base/error';
 import { encodeData } from '../../message/message';
+import { getLease } from './lease';
 
 /** What Egg's own schedules may say besides when they run. */
 export interface EggScheduleOptions {
@@ -42,39 +43,6 @@ export interface SseSchedule<C> {
 interface ScheduleContext {
   readonly app: object;
   readonly query: object;
-}
-
-/** A result of `load` on its way to be published. */
-export interface Offer {
-  /** Which schedule, the same in every process. */
-  readonly name: string;
-  /** Of two runs, the one with the higher number began later. */
-  readonly run: number;
-  /** The same for equal results. */
-  readonly digest: string;
-  readonly target: SseTarget;
-  readonly event?: string;
-  readonly data: string;
-}
-
-/** Decides, among all processes that a schedule may run in, which run there is, and which result is published. */
-export interface Lease {
-  /** Begins a run, and gives it its number; `undefined`: it is another one's to run now. */
-  begin(name: string): Promise<number | undefined>;
-  /**
-   * Publishes a result, unless it is the one that was published last, or a run that began later has published.
-   *
-   * Rejects with an `SseError` when it is not known whether it did.
-   */
-  publish(offer: Offer): Promise<void>;
-}
-
-// Under a name that a second copy of this package would find as well.
-const LEASE = Symbol.for('egg-sse.lease');
-
-/** Gives the schedules of an app their lease. */
-export function setLease(app: object, lease: Lease): void {
-  Object.defineProperty(app, LEASE, { value: lease, configurable: true });
 }
 
 // What humanize-ms reads, which Egg reads intervals with.
@@ -130,7 +98,7 @@ export function sseSchedule<C>(options: SseScheduleOptions<C>): SseSchedule<C> {
     schedule: { type: 'worker', ...times },
     async task(ctx) {
       const { app, query } = ctx as ScheduleContext;
-      const lease = (app as { [LEASE]?: Lease })[LEASE];
+      const lease = getLease(app);
       if (lease === undefined) {
         throw new SseError('ERR_SSE_CONFIG', 'the app has no plugin egg-sse; enable it in config/plugin');
       }

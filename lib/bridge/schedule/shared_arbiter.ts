@@ -1,6 +1,6 @@
 import type { Channel } from '../../base/channel';
 import type { SseError } from '../../base/error';
-import type { ToArbiter, ToLeases } from './worker_lease';
+import type { ToArbiter, ToLeases } from './lease';
 import type { RedisLease } from './redis_lease';
 
 type Answer = Omit<ToLeases['settled'], 'number'>;

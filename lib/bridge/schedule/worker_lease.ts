@@ -1,30 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Channel } from '../../base/channel';
 import { SseError } from '../../base/error';
-import type { Lease, Offer } from './schedule';
-import { Published, type Latest } from './published';
-
-/** What a worker says to the agent of schedules. */
-export interface ToArbiter {
-  /** It wants to run a schedule. */
-  begin: { worker: string; number: number; name: string };
-  /** It wants a result published. `known` is what it knows of the schedule: more than a new agent does. */
-  offer: { worker: string; number: number; offer: Offer; known: Latest | undefined };
-  /** It is new, and wants to know what was published last. */
-  recall: { worker: string };
-  /** What it knows. */
-  remember: { latest: readonly (readonly [string, Latest])[] };
-}
-
-/** What the agent says of schedules to one worker or to all. */
-export interface ToLeases {
-  /** What came of an offer; or the number of the run it may begin, if it may. */
-  settled: { number: number; run?: number; error?: { code: string; message: string; status: number } };
-  /** It is new, and wants to know what was published last. */
-  recall: object;
-  /** What was published last. */
-  remember: { latest: readonly (readonly [string, Latest])[] };
-}
+import type { Lease, Offer, ToArbiter, ToLeases } from './lease';
+import { Published } from './published';
 
 /** How long things may take, in ms. */
 export interface HostLeaseTimes {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { describe, it } from 'node:test';
-import { HostLease, type ToArbiter, type ToLeases } from '../../../lib/bridge/schedule/worker_lease';
-import type { Offer } from '../../../lib/bridge/schedule/schedule';
+import type { Offer, ToArbiter, ToLeases } from '../../../lib/bridge/schedule/lease';
+import { HostLease } from '../../../lib/bridge/schedule/worker_lease';
 import { SharedArbiter } from '../../../lib/bridge/schedule/shared_arbiter';
 import { openChannel } from '../../../lib/base/channel';
 import { SseError } from '../../../lib/base/error';

@@ -2,13 +2,9 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { afterEach, describe, it } from 'node:test';
 import { Arbiter } from '../../../lib/bridge/schedule/arbiter';
-import {
-  HostLease,
-  type HostLeaseTimes,
-  type ToArbiter,
-  type ToLeases,
-} from '../../../lib/bridge/schedule/worker_lease';
-import { setLease, sseSchedule, type SseScheduleOptions } from '../../../lib/bridge/schedule/schedule';
+import { setLease, type ToArbiter, type ToLeases } from '../../../lib/bridge/schedule/lease';
+import { HostLease, type HostLeaseTimes } from '../../../lib/bridge/schedule/worker_lease';
+import { sseSchedule, type SseScheduleOptions } from '../../../lib/bridge/schedule/schedule';
 import { openChannel } from '../../../lib/base/channel';
 import { SseError } from '../../../lib/base/error';
 import type { SseMessage } from '../../../lib/message/message';
