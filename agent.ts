@@ -1,10 +1,10 @@
 import type { Agent, IBoot } from 'egg';
 import { Arbiter } from './lib/bridge/schedule/arbiter';
+import { HostLease } from './lib/bridge/schedule/host_lease';
 import type { ToArbiter, ToLeases } from './lib/bridge/schedule/lease';
 import { MessengerBridge } from './lib/bridge/messenger';
 import { RedisBridge } from './lib/bridge/redis';
 import { RedisLease } from './lib/bridge/schedule/redis_lease';
-import { SharedArbiter } from './lib/bridge/schedule/shared_arbiter';
 import { Sequencer } from './lib/broker/messenger/sequencer';
 import { AGENT } from './lib/message/reach';
 import { openChannel, pidOf } from './lib/base/channel';
@@ -28,7 +28,7 @@ export default class SseAgentBoot implements IBoot {
   #local: LocalAgent | undefined;
   #messengerBridge: MessengerBridge | undefined;
   #redisBridge: RedisBridge | undefined;
-  #arbiter: Arbiter | SharedArbiter | undefined;
+  #arbiter: Arbiter | undefined;
 
   constructor(agent: Agent) {
     this.#agent = agent;
@@ -79,10 +79,11 @@ export default class SseAgentBoot implements IBoot {
       });
     }
     const leases = openChannel<ToLeases, ToArbiter>(messenger, send);
-    this.#arbiter =
+    const lease =
       distributed === undefined
-        ? new Arbiter(leases, agent.sse)
-        : new SharedArbiter(leases, new RedisLease(distributed, { baseDir: agent.baseDir, logger: agent.coreLogger }));
+        ? new HostLease(leases, agent.sse)
+        : new RedisLease(distributed, { baseDir: agent.baseDir, logger: agent.coreLogger });
+    this.#arbiter = new Arbiter(leases, lease);
   }
 
   async didLoad(): Promise<void> {

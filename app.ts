@@ -1,6 +1,6 @@
 import type { Application, Context, IBoot } from 'egg';
 import { setLease, type ToArbiter, type ToLeases } from './lib/bridge/schedule/lease';
-import { HostLease } from './lib/bridge/schedule/worker_lease';
+import { WorkerLease } from './lib/bridge/schedule/worker_lease';
 import { MessengerBroker } from './lib/broker/messenger/messenger_broker';
 import { currentCause, inheritCause, mark } from './lib/egg/cause';
 import { WORKER, REQUEST } from './lib/message/reach';
@@ -16,7 +16,7 @@ import { Sse } from './lib/sse';
 /** The plugin in an app worker: ready before the worker listens, gone before Egg kills it. */
 export default class SseAppBoot implements IBoot {
   readonly #app: Application;
-  #lease: HostLease | undefined;
+  #lease: WorkerLease | undefined;
 
   constructor(app: Application) {
     this.#app = app;
@@ -51,7 +51,7 @@ export default class SseAppBoot implements IBoot {
       detach: (work) => void app.runInAnonymousContextScope((ctx) => detached(ctx, work)),
       logger: app.coreLogger,
     });
-    this.#lease = new HostLease(openChannel<ToArbiter, ToLeases>(app.messenger, send), {
+    this.#lease = new WorkerLease(openChannel<ToArbiter, ToLeases>(app.messenger, send), {
       isShared: options.redis !== false,
     });
     setLease(app, this.#lease);

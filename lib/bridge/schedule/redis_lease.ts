@@ -6,7 +6,7 @@ import { encode } from '../../message/message';
 import type { SseLogger } from '../../base/logger';
 import { ALL } from '../../message/keys';
 import { BEGIN, JUDGE, RELEASE, RENEW } from './scripts';
-import type { Lease, Offer } from './lease';
+import type { AgentLease, Offer } from './lease';
 
 /** How long things may take, in ms. */
 export interface RedisLeaseTimes {
@@ -35,7 +35,7 @@ interface Held {
  * That makes a run on two hosts rare, as when a host was stopped for a while. It is Redis, in the step that orders a
  * result, that stops one which is older than another, or equal to the one before. While Redis is away nothing runs.
  */
-export class RedisLease implements Lease {
+export class RedisLease implements AgentLease {
   readonly #broker: Pick<RedisBroker, 'run' | 'publish'>;
   readonly #baseDir: string;
   readonly #logger: Pick<SseLogger, 'info' | 'warn'>;

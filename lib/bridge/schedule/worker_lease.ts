@@ -1,30 +1,26 @@
 import { randomBytes } from 'node:crypto';
 import type { Channel } from '../../base/channel';
 import { SseError } from '../../base/error';
-import type { Lease, Offer, ToArbiter, ToLeases } from './lease';
-import { Published } from './published';
+import { learn, type Latest, type Lease, type Offer, type ToArbiter, type ToLeases } from './lease';
 
 /** How long things may take, in ms. */
-export interface HostLeaseTimes {
+export interface WorkerLeaseTimes {
   /** What is asked is asked again after this: the agent may have died. */
   readonly again: number;
   /** What the agent does not answer fails after this. */
   readonly publish: number;
 }
 
-const TIMES: HostLeaseTimes = { again: 1_000, publish: 20_000 };
+const TIMES: WorkerLeaseTimes = { again: 1_000, publish: 20_000 };
 
-/**
- * A worker's lease of the schedules of its host, by way of the agent, where the results of all workers meet.
- *
- * Every worker knows what was published last, so that a new agent does not publish it again.
- */
-export class HostLease implements Lease {
+/** A worker's lease: it asks the agent, until that or the next agent answers. */
+export class WorkerLease implements Lease {
   readonly #channel: Channel<ToArbiter, ToLeases>;
-  readonly #times: HostLeaseTimes;
+  readonly #times: WorkerLeaseTimes;
   /** With its pid, which is where the agent sends to. */
   readonly #worker: string;
-  readonly #published = new Published();
+  /** What was published last, by schedule: the next agent learns it here. */
+  readonly #latest = new Map<string, Latest>();
   readonly #isShared: boolean;
   readonly #asked = new Map<number, (error?: SseError, run?: number) => void>();
   #number = 0;
@@ -33,7 +29,7 @@ export class HostLease implements Lease {
   /** `isShared`: other hosts have the same schedules, and the agent finds out whose run it is. */
   constructor(
     channel: Channel<ToArbiter, ToLeases>,
-    { isShared = false, ...times }: Partial<HostLeaseTimes> & { isShared?: boolean } = {},
+    { isShared = false, ...times }: Partial<WorkerLeaseTimes> & { isShared?: boolean } = {},
   ) {
     this.#channel = channel;
     this.#isShared = isShared;
@@ -44,10 +40,10 @@ export class HostLease implements Lease {
   /** Learns what was published last. */
   start(): void {
     const channel = this.#channel;
-    channel.on('remember', ({ latest }) => this.#published.learn(latest), this.#worker);
-    channel.on('recall', () => channel.send('remember', { latest: this.#published.all }), this.#worker);
+    channel.on('remember', ({ latest }) => learn(this.#latest, latest), this.#worker);
+    channel.on('recall', () => channel.send('remember', { latest: [...this.#latest] }), this.#worker);
     channel.on(
-      'settled',
+      'answer',
       ({ number, run, error }) => {
         const { code = '', message = '', status } = error ?? {};
         this.#asked.get(number)?.(error === undefined ? undefined : new SseError(code, message, { status }), run);
@@ -66,8 +62,8 @@ export class HostLease implements Lease {
 
   async publish(offer: Offer): Promise<void> {
     await this.#ask('the result may still be published, and the next run tries again', (number) => {
-      const known = this.#published.of(offer.name);
-      this.#channel.send('offer', { worker: this.#worker, number, offer, known });
+      const known = this.#latest.get(offer.name);
+      this.#channel.send('offer', { worker: this.#worker, number, offer: { ...offer, known } });
     });
   }
 
