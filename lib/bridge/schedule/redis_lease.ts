@@ -1,12 +1,25 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { RedisBroker } from '../../broker/redis/redis_broker';
-import { encode } from '../../message/message';
+import { encode, type EncodedEvent } from '../../message/message';
 import type { SseLogger } from '../../base/logger';
 import { ALL } from '../../message/keys';
 import { BEGIN, JUDGE, RELEASE, RENEW } from './scripts';
 import type { AgentLease, Offer } from './lease';
+
+/** What the lease asks of Redis: the broker of all hosts can do it. */
+export interface FencingBroker {
+  /** Runs a script in one step, with keys of these names; rejects while Redis is away. */
+  run(script: string, names: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
+  /** Gives a message its place in the order, unless a newer run than its fence's came to an end, or an equal result. */
+  publish(message: FencedMessage, reach: 'everywhere'): Promise<unknown>;
+}
+
+/** A result, and the run that it is of. */
+interface FencedMessage extends EncodedEvent {
+  readonly keys: readonly string[];
+  readonly fence: { readonly name: string; readonly run: number; readonly digest: string };
+}
 
 /** How long things may take, in ms. */
 export interface RedisLeaseTimes {
@@ -36,7 +49,7 @@ interface Held {
  * result, that stops one which is older than another, or equal to the one before. While Redis is away nothing runs.
  */
 export class RedisLease implements AgentLease {
-  readonly #broker: Pick<RedisBroker, 'run' | 'publish'>;
+  readonly #broker: FencingBroker;
   readonly #baseDir: string;
   readonly #logger: Pick<SseLogger, 'info' | 'warn'>;
   readonly #times: RedisLeaseTimes;
@@ -49,7 +62,7 @@ export class RedisLease implements AgentLease {
   #isAway = false;
 
   constructor(
-    broker: Pick<RedisBroker, 'run' | 'publish'>,
+    broker: FencingBroker,
     options: { baseDir: string; logger: Pick<SseLogger, 'info' | 'warn'>; times?: Partial<RedisLeaseTimes> },
   ) {
     this.#broker = broker;
