@@ -1,8 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { SseBridges } from '../options/bridges';
 import type { SseLogger } from '../base/logger';
-import { Carrier } from './carrier';
-import { toMessage, type Publishing } from './publishing';
+import { Carrier, toMessage, type Publishing } from './publishing';
 
 /**
  * Publishes the data of messenger actions, in the agent: once per host, however many workers there are.

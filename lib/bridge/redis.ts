@@ -3,8 +3,7 @@ import type { SseRedisBridge, SseRoute } from '../options/bridges';
 import type { SseLogger } from '../base/logger';
 import { connectRedis, whenAborted, whenEnded, answered, type RedisClient, type RedisSettings } from '../redis/client';
 import { supervise, type Supervision } from '../redis/supervise';
-import { Carrier } from './carrier';
-import { readMessage, type Publishing } from './publishing';
+import { Carrier, readMessage, type Publishing } from './publishing';
 
 /** How long things may take, in ms. */
 export interface RedisBridgeTimes {
