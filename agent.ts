@@ -9,10 +9,10 @@ import { Sequencer } from './lib/broker/messenger/sequencer';
 import { AGENT } from './lib/message/reach';
 import { openChannel, pidOf } from './lib/base/channel';
 import type { ToWorkers, ToAgent } from './lib/broker/messenger/protocol';
-import { distribute } from './lib/broker/redis/distribute';
+import { RedisBroker } from './lib/broker/redis/redis_broker';
 import type { RedisSettings } from './lib/redis/client';
 import { redisOf } from './lib/redis/settings';
-import { localAgents, sendLocally, type LocalAgent } from './lib/egg/host';
+import { hostOf, localAgents, sendLocally, type LocalAgent } from './lib/egg/host';
 import { checkOptions, type SseOptions } from './lib/options/options';
 import { type RedisConfig, saysWhere } from './lib/options/redis';
 import { Sse } from './lib/sse';
@@ -47,7 +47,7 @@ export default class SseAgentBoot implements IBoot {
       // Until the whole app is started, Egg warns of every sendTo and sendToApp, but workers need the order to start.
       else (messenger as unknown as Sender).send(name, data, 'app');
     };
-    const distributed = distribute(agent, options, false);
+    const distributed = RedisBroker.of(agent, options, { host: hostOf(agent), serves: false });
     const sequencer =
       distributed === undefined ? new Sequencer(openChannel<ToWorkers, ToAgent>(messenger, send)) : undefined;
     messenger.on('egg-pids', (pids: readonly number[]) => sequencer?.listening(pids));

@@ -7,9 +7,9 @@ import { WORKER, REQUEST } from './lib/message/reach';
 import { openChannel } from './lib/base/channel';
 import type { ToWorkers, ToAgent } from './lib/broker/messenger/protocol';
 import { contextsOf, earlyContextsOf } from './lib/egg/context';
-import { distribute } from './lib/broker/redis/distribute';
+import { RedisBroker } from './lib/broker/redis/redis_broker';
 import { answerEarly, forgetHeaders } from './lib/egg/early';
-import { localAgents, sendLocally } from './lib/egg/host';
+import { hostOf, localAgents, sendLocally } from './lib/egg/host';
 import { checkOptions } from './lib/options/options';
 import { Sse } from './lib/sse';
 
@@ -44,7 +44,8 @@ export default class SseAppBoot implements IBoot {
     app.sse = new Sse({
       options,
       broker:
-        distribute(app, options, true) ?? new MessengerBroker(openChannel<ToAgent, ToWorkers>(app.messenger, send)),
+        RedisBroker.of(app, options, { host: hostOf(app), serves: true }) ??
+        new MessengerBroker(openChannel<ToAgent, ToWorkers>(app.messenger, send)),
       isAlone: localAgent !== undefined || workersOf(app) === 1,
       causeOf: () => currentCause(app) ?? WORKER,
       contextOf: options.early ? earlyContextsOf(app) : contextsOf(app),

@@ -8,7 +8,7 @@ import { MemoryBroker } from './broker/memory';
 import { serveClient } from './http/client_script';
 import type { SseResponse, SseRequest } from './connection/wire';
 import { Cors } from './http/cors';
-import { distribute } from './broker/redis/distribute';
+import { RedisBroker } from './broker/redis/redis_broker';
 import { isObject } from './options/check';
 import { SseError } from './base/error';
 import type { SseLogger } from './base/logger';
@@ -90,7 +90,7 @@ export function createHub(options: HubOptions = {}): SseHub {
   // To Egg, a host is what one agent looks after: here each process is one.
   const host = `${hostname()}:${process.pid}-${randomBytes(4).toString('hex')}`;
   const home = { name, baseDir: process.cwd(), coreLogger: logger };
-  const broker = distribute(home, checked, true, host) ?? new MemoryBroker();
+  const broker = RedisBroker.of(home, checked, { host, serves: true }) ?? new MemoryBroker();
   const hub = new SseHub({ options: checked, broker, logger });
   if (authorize !== undefined) hub.authorize(authorize as unknown as Authorize);
   hub.start().catch((error: Error) => logger.error(error));

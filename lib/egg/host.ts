@@ -1,5 +1,4 @@
 import type { EventEmitter } from 'node:events';
-import type { EggProcess } from '../redis/settings';
 import { hostname } from 'node:os';
 
 /** What tells what arrives, by name: Egg's messenger, for one. */
@@ -23,8 +22,13 @@ export function sendLocally(to: Messenger, name: string, data: unknown): void {
   setImmediate(() => to.emit(name, data));
 }
 
+/** An Egg app or agent. Its types leave out what says where its master listens. */
+interface ListeningProcess {
+  readonly config: object;
+}
+
 /** A host, to Egg, is one master with its agent and workers: the same name in all of them, and after a restart. */
-export function hostOf(egg: EggProcess): string {
+export function hostOf(egg: ListeningProcess): string {
   const { options, config } = egg as unknown as {
     options: { port?: number };
     config: { cluster?: { listen?: { port?: number; path?: string } } };

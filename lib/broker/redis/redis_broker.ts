@@ -15,10 +15,11 @@ import {
 import type { Position } from '../../order/cursor';
 import type { SseLogger } from '../../base/logger';
 import { mailboxesOf } from '../../message/keys';
-import type { SseMailbox } from '../../options/options';
+import type { SseMailbox, SseOptions } from '../../options/options';
 import { Outbox, type Numbered } from '../outbox';
 import type { Reach } from '../../message/reach';
 import { connectRedis, whenEnded, type RedisClient, type RedisSettings } from '../../redis/client';
+import { type EggProcess, redisOf } from '../../redis/settings';
 import { supervise, type Supervision } from '../../redis/supervise';
 import { within } from '../../base/promises';
 import { Polls } from '../polls';
@@ -59,6 +60,10 @@ const BLOCK_MS = 2_000;
 const READ_COUNT = 500;
 const BATCH_COUNT = 200;
 const BATCH_LENGTH = 512 * 1024;
+
+const MAX_MESSAGES = 100_000;
+// Without a history workers still need some time to read what they are to write.
+const READING_MS = 60_000;
 
 // Of how many publishers a process remembers what it has heard of them.
 const MAX_PUBLISHERS = 4_096;
@@ -133,6 +138,25 @@ export class RedisBroker implements Broker {
     this.#worker = `${options.host}/${process.pid}-${randomBytes(4).toString('hex')}`;
     this.#outbox = new Outbox(this.#times.publish, 'Redis did not order the message');
     this.#polls = new Polls(this.#times.answer);
+  }
+
+  /** The broker that `config.sse.redis` asks for, if it does. */
+  static of(
+    egg: EggProcess,
+    { redis, history, mailbox, runs }: SseOptions,
+    { host, serves }: { host: string; serves: boolean },
+  ): RedisBroker | undefined {
+    if (redis === false) return undefined;
+    const { maxMessages = MAX_MESSAGES } = redis;
+    return new RedisBroker(redisOf(egg, redis), {
+      app: egg.name,
+      host,
+      serves,
+      bounds: { count: maxMessages, age: history === false ? READING_MS : history.age },
+      mailbox,
+      runAge: runs === false ? 0 : runs.age,
+      logger: egg.coreLogger,
+    });
   }
 
   async start(replica: Replica): Promise<void> {
