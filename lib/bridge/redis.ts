@@ -1,7 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { SseRedisBridge, SseRoute } from '../options/bridges';
+import type { SseOptions } from '../options/options';
+import { saysWhere } from '../options/redis';
 import type { SseLogger } from '../base/logger';
 import { connectRedis, whenAborted, whenEnded, answered, type RedisClient, type RedisSettings } from '../redis/client';
+import { redisOf, type EggProcess } from '../redis/settings';
 import { supervise, type Supervision } from '../redis/supervise';
 import { Carrier, readMessage, type Publishing } from './publishing';
 
@@ -42,6 +45,20 @@ export class RedisBridge {
     this.#carrier = new Carrier(parts.sse, parts.logger);
     this.#logger = parts.logger;
     this.#times = { ...TIMES, ...parts.times };
+  }
+
+  /** The bridge that `config.sse.bridges.redis` asks for, if it does, with a Redis of its own or `config.sse.redis`. */
+  static of(
+    egg: EggProcess,
+    { bridges: { redis: bridge }, redis }: Pick<SseOptions, 'bridges' | 'redis'>,
+    sse: Publishing,
+  ): RedisBridge | undefined {
+    if (bridge === undefined) return undefined;
+    const { channels: _, patterns: __, ...own } = bridge;
+    const settings = saysWhere(own)
+      ? redisOf(egg, own, 'config.sse.bridges.redis')
+      : redisOf(egg, redis as Exclude<typeof redis, false>);
+    return new RedisBridge(settings, bridge, { sse, logger: egg.coreLogger });
   }
 
   /** Subscribes, and does so again whenever the connection is lost. Redis may be away. */
