@@ -1,6 +1,8 @@
 // What history costs: `node --expose-gc --import tsx bench/history.ts`.
 // Memory of a log at its bound, and the time of a resume as the log grows. Ratios hold on any machine.
-import { Log } from '../lib/log/reader';
+import { Log } from '../lib/log/log';
+import { Readers } from '../lib/log/readers';
+import { parseLastEventId } from '../lib/order/cursor';
 
 const EPOCH = 'aaaaaaaa';
 
@@ -10,12 +12,7 @@ function fill(log: Log, messages: number, keys: number, bytes: number): void {
     // As it comes from another process.
     const body = JSON.parse(JSON.stringify(`data: ${text}\n`)) as string;
     const nonce = `1234-abcdef01.${i}`;
-    log.append({
-      keys: [`key${i % keys}`],
-      body,
-      nonce,
-      position: { epoch: EPOCH, seq: i },
-    });
+    log.append({ keys: [`key${i % keys}`], body, nonce }, { epoch: EPOCH, seq: i });
   }
   log.settle(log.head);
 }
@@ -36,7 +33,7 @@ for (const [bytes, keys] of [
   [2_000, 1_000],
 ] as const) {
   const before = resident();
-  const log = new Log({ age: 1e9, count: 1e9, bytes: 32 * 1024 * 1024 });
+  const log = new Log({ history: { age: 1e9, count: 1e9, bytes: 32 * 1024 * 1024 } });
   logs.push(log);
   fill(log, 200_000, keys, bytes);
   const used = resident() - before;
@@ -50,12 +47,13 @@ console.log('a resume that replays 10 messages of one of 100 keys');
 const times: number[] = [];
 // The first round is for the compiler.
 for (const kept of [1_000, 1_000, 10_000, 100_000]) {
-  const log = new Log({ age: 1e9, count: 1e9, bytes: 1e9 });
+  const log = new Log({ history: { age: 1e9, count: 1e9, bytes: 1e9 } });
+  const readers = new Readers(log);
   fill(log, kept, 100, 200);
-  const cursor = `${EPOCH}-${kept - 1_000}`;
+  const lastEventId = parseLastEventId(`${EPOCH}-${kept - 1_000}`);
   const runs = 20_000;
   const began = performance.now();
-  for (let i = 0; i < runs; i++) log.read(log.resume(cursor, ['@all', `key${i % 100}`]).reader, 1e6);
+  for (let i = 0; i < runs; i++) readers.read(readers.resume(lastEventId, ['@all', `key${i % 100}`]).reader, 1e6);
   times.push(((performance.now() - began) * 1_000) / runs);
   if (times.length === 1) continue;
   console.log(`  ${kept} messages kept: ${times.at(-1)!.toFixed(1)} µs (× ${(times.at(-1)! / times[1]!).toFixed(2)})`);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildPlugin, compile, installRivals } from './build';
 import { describeMachine, divide, findNchan, openFiles } from './machine';
-import { toCharts, toMarkdown, toSummary } from './report';
+import { putFigures, toCharts, toMarkdown, toSentence, toSummary } from './report';
 import type { Results, Sample } from './results';
 import { SERVERS, type ServerName } from './server';
 import { SCENES, type Bench } from './works';
@@ -114,19 +114,15 @@ async function main(): Promise<void> {
   console.error(`${seconds(began)} s; all figures are in ${join(folder, 'results.json')}`);
 }
 
-/** Writes all tables, the charts, and what the README shows of them. */
+/** Writes all tables, the charts, and what the docs show of them. */
 function write(results: Results, folder: string): void {
   writeFileSync(join(folder, 'README.md'), `# Results\n\n${toMarkdown(results)}`);
   for (const [name, { svg }] of Object.entries(toCharts(results))) writeFileSync(join(folder, `${name}.svg`), svg);
-  const file = join(__dirname, '../README.md');
-  const text = readFileSync(file, 'utf8');
-  const [begin, end] = ['<!-- bench: written by `npm run bench -- --write` -->', '<!-- /bench -->'];
-  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`README.md has no place for the figures: ${begin} … ${end}`);
-  writeFileSync(
-    file,
-    `${text.slice(0, from + begin.length)}\n\n${toSummary(results, 'bench/results')}\n${text.slice(to)}`,
-  );
+  const figures = { 'docs/speed.md': toSummary(results, '../bench/results'), 'README.md': toSentence(results) };
+  for (const [page, text] of Object.entries(figures)) {
+    const file = join(__dirname, '..', page);
+    writeFileSync(file, putFigures(readFileSync(file, 'utf8'), text));
+  }
 }
 
 function seconds(since: number): string {

@@ -33,7 +33,7 @@ interface Column {
 interface Table {
   readonly title: string;
   readonly columns: readonly Column[];
-  /** Whether the README shows it, too. */
+  /** Whether docs/speed.md shows it, too. */
   readonly isMain?: boolean;
 }
 
@@ -121,6 +121,16 @@ const TABLES: readonly Table[] = [
   },
 ];
 
+// What the README says of it.
+const SENTENCE = {
+  ...speed('', 'a-1000-200'),
+  rivals: [
+    ['raw', '`res.write` of node:http'],
+    ['better-sse', 'better-sse'],
+    ['original', 'egg-sse 1'],
+  ],
+} as const;
+
 const WORKERS: Readonly<Record<string, string>> = Object.fromEntries(
   ['agent', 'redis'].flatMap((by) =>
     [1, 2, 4].map((count) => [
@@ -180,7 +190,7 @@ export function toMarkdown(results: Results): string {
   ].join('\n');
 }
 
-/** What the README shows of it; `folder` is where the charts are. */
+/** What docs/speed.md shows of it; `folder` is where the charts are. */
 export function toSummary(results: Results, folder: string): string {
   const pictures = Object.entries(toCharts(results)).map(([name, { alt }]) => `![${alt}](${folder}/${name}.svg)\n`);
   return [
@@ -191,6 +201,28 @@ export function toSummary(results: Results, folder: string): string {
     ),
     ...pictures,
   ].join('\n');
+}
+
+/** What the README says of it, in a sentence; `''` when that was not measured. */
+export function toSentence(results: Results): string {
+  const { work, show, figure } = SENTENCE;
+  const ours = medianOf(results, work, 'ours', figure);
+  if (ours === undefined) return '';
+  const others = SENTENCE.rivals.flatMap(([rival, name]) => {
+    const value = medianOf(results, work, rival, figure);
+    return value === undefined ? [] : `${timesOf(ours / value)} times as many as ${name}`;
+  });
+  return `**Speed.** A message per turn to 1,000 clients: ${[`${show(ours)} deliveries per second of CPU`, ...others].join(', ')} ([figures](docs/speed.md)).\n`;
+}
+
+const BEGIN = '<!-- bench: written by `npm run bench -- --write` -->';
+const END = '<!-- /bench -->';
+
+/** A page with what was measured in its place. Throws when it has none. */
+export function putFigures(page: string, figures: string): string {
+  const [from, to] = [page.indexOf(BEGIN), page.indexOf(END)];
+  if (from < 0 || to < from) throw new Error(`there is no place for the figures: ${BEGIN} … ${END}`);
+  return `${page.slice(0, from + BEGIN.length)}\n\n${figures}\n${page.slice(to)}`;
 }
 
 function toHead({ date, machine, rounds, isQuick }: Results): string {
@@ -281,6 +313,9 @@ function toCell(results: Results, { work, figure, show, ratio }: Column, server:
   const flag = wrong.length > 0 ? ` (${wrong.join(', ')})` : '';
   const ours = medianOf(results, work, 'ours', figure);
   if (ratio === undefined || ours === undefined || server === 'ours') return show(value) + flag;
-  const times = ratio === 'more' ? ours / value : value / ours;
-  return `${show(value)} (ours ${times.toFixed(times < 10 ? 1 : 0)} ×)${flag}`;
+  return `${show(value)} (ours ${timesOf(ratio === 'more' ? ours / value : value / ours)} ×)${flag}`;
+}
+
+function timesOf(ratio: number): string {
+  return ratio.toFixed(ratio < 10 ? 1 : 0);
 }

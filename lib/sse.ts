@@ -1,101 +1,71 @@
 import { randomBytes } from 'node:crypto';
-import { Authorizer, type Authorize } from './access/authorizer';
-import type { Act, Broker, Draft } from './order/broker';
-import type { Connection } from './connection/connection';
-import { toCursor, type Position } from './order/cursor';
-import { Endpoint } from './http/endpoint';
-import { type SseError, show } from './base/error';
-import { encode, type SseMessage } from './message/message';
-import { Hub, type SseStats } from './hub/hub';
-import type { SseEvents } from './hub/events';
+import type { Authorize } from './access/authorizer';
+import { show } from './base/error';
 import type { SseLogger } from './base/logger';
-import type { SseOptions } from './options/options';
-import type { SseProducer } from './runs/production';
 import { Publication } from './base/promises';
-import { reachOf, type Cause, type Reach } from './message/reach';
-import type { SseRequest } from './connection/wire';
-import { Runs, type Detach, type RunReceipt } from './runs/runs';
-import { Takes } from './log/taken_mail';
+import type { Endpoint } from './http/endpoint';
+import type { SseEvents } from './hub/events';
+import type { SseStats } from './hub/hub';
 import { ALL, checkKey, checkKeys } from './message/keys';
+import { encode, type SseMessage } from './message/message';
 import {
+  checkOptions,
+  checkReach,
+  checkReason,
   type ConfirmedReceipt,
   type PublishOptions,
   type Receipt,
   type Total,
-  checkOptions,
-  checkReach,
-  checkReason,
 } from './message/publish';
-
-// The app's sessions and directories are asked for each.
-const REAUTHORIZED_AT_ONCE = 16;
+import { reachOf, type Cause, type Reach } from './message/reach';
+import type { Act, Broker, Draft } from './order/broker';
+import { toCursor } from './order/cursor';
+import { assemble, type Parts, type PartsOptions } from './parts';
+import type { SseProducer } from './runs/production';
+import type { RunReceipt } from './runs/runs';
 
 /** `app.sse`: publish to the clients, and see what happens in this worker. */
 export class Sse {
-  /** @internal Answers the requests for streams. */
-  readonly endpoint: Endpoint;
-  readonly #hub: Hub;
-  readonly #authorizer: Authorizer;
+  readonly #parts: Parts;
   readonly #broker: Broker;
-  readonly #takes: Takes;
-  readonly #runs: Runs;
   readonly #causeOf: () => Cause;
   readonly #logger: SseLogger;
   readonly #isAlone: boolean;
-  readonly #contextOf: (request: SseRequest) => Promise<object>;
   readonly #warned = new Set<string>();
 
-  /** @internal `isAlone`: no other process has connections of this app, so that reach `process` is all there is. */
-  constructor(parts: {
-    options: SseOptions;
-    broker: Broker;
-    causeOf: () => Cause;
-    logger: SseLogger;
-    isAlone: boolean;
-    /** The context of an open stream's request, for the authorizer. Left out: the request. */
-    contextOf?: (request: SseRequest) => Promise<object>;
-    /** What runs go on in when the request that started them is over. Left out: no context. */
-    detach?: Detach;
-    /** Whether runs may be started here. Left out: if there are any. */
-    producesRuns?: boolean;
-  }) {
-    this.#hub = new Hub(parts.options, parts.logger);
+  /** @internal */
+  constructor(
+    parts: PartsOptions & {
+      causeOf: () => Cause;
+      /** Whether no other process has connections of this app, so that reach `process` is all there is. */
+      isAlone: boolean;
+    },
+  ) {
+    this.#parts = assemble(parts);
     this.#broker = parts.broker;
-    this.#authorizer = new Authorizer(parts.options, parts.logger);
-    this.endpoint = new Endpoint(this.#hub, parts.options, {
-      authorizer: this.#authorizer,
-      order: this.#broker,
-      logger: parts.logger,
-    });
-    this.#hub.onReauthorize((connections) => void this.#reauthorizeAll(connections));
-    this.#takes = new Takes((act) => this.#order(act));
-    this.#hub.onTake(this.#takes);
-    this.#runs = new Runs({
-      hub: this.#hub,
-      broker: this.#broker,
-      logger: parts.logger,
-      isOn: parts.options.runs !== false && parts.producesRuns !== false,
-      detach: parts.detach,
-    });
-    this.#hub.onRuns(this.#runs);
-    this.#hub.onCatchUp(() => this.#broker.catchUp());
     this.#isAlone = parts.isAlone;
-    this.#contextOf = parts.contextOf ?? (async (request) => request);
     this.#causeOf = parts.causeOf;
     this.#logger = parts.logger;
   }
 
+  /** @internal Answers the requests for streams. */
+  get endpoint(): Endpoint {
+    return this.#parts.endpoint;
+  }
+
   /** @internal Resolves when messages arrive: streams may be opened from then on. */
   async start(): Promise<void> {
-    this.#hub.start();
-    await this.#broker.start(this.#hub);
+    const { lifetimes, hub } = this.#parts;
+    lifetimes.start();
+    await this.#broker.start(hub);
   }
 
   /** @internal Ends all streams, each told when to come back, then leaves the order. Safe to call twice. */
   async stop(): Promise<void> {
-    await this.#runs.stop();
-    await this.#hub.drain();
-    this.#takes.stop();
+    const { runs, lifetimes, takenMail } = this.#parts;
+    await runs.stop();
+    await lifetimes.drain();
+    takenMail.stop();
     await this.#broker.stop();
   }
 
@@ -130,23 +100,23 @@ export class Sse {
    * Called once, at boot; without it everybody gets the keys they ask for.
    */
   authorize(authorize: Authorize): this {
-    this.#authorizer.use(authorize);
+    this.#parts.authorizer.use(authorize);
     return this;
   }
 
   /** @internal Whether an open stream's request may be asked about again. */
   get hasAuthorizer(): boolean {
-    return this.#authorizer.isSet;
+    return this.#parts.authorizer.isSet;
   }
 
   /** Connections of this worker that hold a key, now; without a key, all of them. */
   count(key?: string): number {
-    return this.#hub.count(key);
+    return this.#parts.hub.count(key);
   }
 
   /** All connections of this worker, now. */
   countAll(): number {
-    return this.#hub.count();
+    return this.#parts.hub.count();
   }
 
   /**
@@ -157,19 +127,19 @@ export class Sse {
   async total(key?: string, { reach = 'everywhere' }: Pick<PublishOptions, 'reach'> = {}): Promise<Total> {
     const checked = key === undefined ? ALL : checkKey(key);
     checkReach(reach);
-    if (reach === 'process') return { clients: this.#hub.count(checked), complete: true };
+    if (reach === 'process') return { clients: this.#parts.hub.count(checked), complete: true };
     const { answers, complete } = await this.#broker.ask({ count: checked }, reach);
     return { clients: answers.reduce<number>((sum, clients) => sum + Number(clients), 0), complete };
   }
 
   /** Ends this worker's connections that hold a key, and returns how many. Browsers come back unless the page closes. */
   close(key: string): number {
-    return this.#hub.close(checkKey(key));
+    return this.#parts.hub.close(checkKey(key));
   }
 
   /** Ends all connections of this worker, and returns how many. */
   closeAll(): number {
-    return this.#hub.close();
+    return this.#parts.hub.close();
   }
 
   /**
@@ -204,7 +174,7 @@ export class Sse {
    * of that id, on whichever worker, going on or still readable; `ERR_SSE_RUN_ID`, `ERR_SSE_RUN_PRODUCER`.
    */
   run(id: string | number, produce: SseProducer): Promise<RunReceipt> {
-    return Publication.of(this.#runs.start(id, produce), (error) => {
+    return Publication.of(this.#parts.runs.start(id, produce), (error) => {
       this.#logger.error(new Error('a run was not started, and nobody awaited it', { cause: error }));
     });
   }
@@ -214,59 +184,37 @@ export class Sse {
    * Resolves with false when no such run is going on.
    */
   stopRun(id: string | number): Promise<boolean> {
-    return Publication.of(this.#runs.end(id), (error) => {
+    return Publication.of(this.#parts.runs.end(id), (error) => {
       this.#logger.error(new Error('a run was not stopped, and nobody awaited it', { cause: error }));
     });
   }
 
   /** What this worker holds, now: for metrics. */
   get stats(): SseStats {
-    return this.#hub.stats;
+    return this.#parts.hub.stats;
   }
 
   /** Calls a listener whenever something happens in this worker. One that throws is logged and disturbs nobody. */
   on<E extends keyof SseEvents>(event: E, listener: (...args: SseEvents[E]) => void): this {
-    this.#hub.events.on(event, listener);
+    this.#parts.events.on(event, listener);
     return this;
   }
 
   /** Takes a listener away. */
   off<E extends keyof SseEvents>(event: E, listener: (...args: SseEvents[E]) => void): this {
-    this.#hub.events.off(event, listener);
+    this.#parts.events.off(event, listener);
     return this;
-  }
-
-  /** Gives an act its place in the order: it is for everyone. */
-  #order(act: Act): Promise<Position> {
-    return this.#broker.publish({ keys: [], body: '', act }, 'everywhere');
   }
 
   #act(read: () => Act): Promise<void> {
     const publish = async (): Promise<void> => {
-      await this.#order(read());
+      await this.#broker.publish({ keys: [], body: '', act: read() }, 'everywhere');
     };
     return Publication.of(publish(), (error) => {
       this.#logger.error(
         new Error('connections were not ended or authorized anew, and nobody awaited it', { cause: error }),
       );
     });
-  }
-
-  async #reauthorizeAll(connections: ReadonlySet<Connection>): Promise<void> {
-    const left = [...connections];
-    const work = async (): Promise<void> => {
-      for (let next = left.pop(); next !== undefined; next = left.pop()) {
-        const connection = next;
-        try {
-          const grant = this.#authorizer.admit(() => this.#contextOf(connection.request), { keys: connection.asked });
-          this.#hub.regrant(connection, await grant);
-        } catch (error) {
-          // Also when it could not be found out: its client comes back, and is answered why.
-          connection.close('refused', { text: (error as SseError).message });
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: REAUTHORIZED_AT_ONCE }, work));
   }
 
   #publish(keys: () => readonly string[], message: SseMessage, options: PublishOptions = {}): Promise<Receipt> {
@@ -300,14 +248,14 @@ export class Sse {
     if (!this.#isLocal(reach)) {
       return this.#broker.publish(draft, reach).then((position) => ({ id: id ?? toCursor(position), reach }));
     }
-    this.#hub.deliver(draft, undefined);
+    this.#parts.hub.deliver(draft, undefined);
     return Promise.resolve({ id: id ?? '', reach });
   }
 
   async #confirm(name: string, reach: Reach): Promise<Pick<ConfirmedReceipt, 'clients' | 'complete'>> {
     const question = { took: name };
     const { answers, complete } = this.#isLocal(reach)
-      ? { answers: [await this.#hub.answer(question)], complete: true }
+      ? { answers: [await this.#parts.hub.answer(question)], complete: true }
       : await this.#broker.ask(question, reach);
     const known = answers.filter((answer) => answer !== null);
     return {

@@ -9,7 +9,7 @@ interface Taken {
 }
 
 /** A seat that is kept until it is decided on. */
-export interface Seat {
+export interface Slot {
   readonly isFree: boolean;
   /** To be called in the turn in which the stream is open, or when it will not be. */
   release(): void;
@@ -21,7 +21,7 @@ export interface Seat {
  * Each is asked for under a ticket, which is known here before anybody is asked. Of any two, whoever answers the other
  * gives later tickets from then on: so the later of them always hears of the earlier one, and makes way for it.
  */
-export class Seats {
+export class UserLimit {
   readonly #limit: number;
   readonly #countOf: (user: string) => number;
   readonly #process = `${process.pid}-${randomBytes(4).toString('hex')}`;
@@ -35,7 +35,7 @@ export class Seats {
   }
 
   /** Asks for a seat. Those who do not answer in time are taken to have no streams of this user. */
-  async take(user: string, ask: (question: Question) => Promise<Poll>): Promise<Seat> {
+  async reserve(user: string, ask: (question: Question) => Promise<Poll>): Promise<Slot> {
     this.#time = Math.max(Date.now(), this.#time + 1);
     const ticket: Ticket = { time: this.#time, process: this.#process };
     let pending = this.#pending.get(user);
@@ -46,7 +46,7 @@ export class Seats {
       if (pending.size === 0 && this.#pending.get(user) === pending) this.#pending.delete(user);
     };
     try {
-      const { answers } = await ask({ seats: user, ticket });
+      const { answers } = await ask({ slots: user, ticket });
       const others = (answers as readonly Taken[]).filter((answer) => answer.process !== this.#process);
       // This process may not have been asked, when it has just started; and it knows better by now.
       const taken = [...others, this.#takenBefore(user, ticket)].reduce((sum, each) => sum + each.taken, 0);

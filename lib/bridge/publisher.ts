@@ -1,7 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isOn, type SsePublisher, type SseTarget } from '../options/bridges';
-import type { SseResponse, SseRequest } from '../connection/wire';
-import { isOver } from '../http/endpoint';
+import { type SseResponse, type SseRequest, isOver } from '../connection/wire';
 import { SseError, show } from '../base/error';
 import { covers, ALL } from '../message/keys';
 import { endWith, readBody } from './body';

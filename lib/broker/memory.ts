@@ -12,7 +12,7 @@ export class MemoryBroker implements Broker {
 
   async start(replica: Replica): Promise<void> {
     this.#replica = replica;
-    replica.join(this.#epoch, NO_LOSSES);
+    replica.enter(this.#epoch, NO_LOSSES);
     replica.arrive({ epoch: this.#epoch, seq: this.#seq });
     replica.follow(true);
   }

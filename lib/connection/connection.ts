@@ -3,7 +3,7 @@ import type { Admission } from '../access/authorizer';
 import { NOTHING_SHARED, type SharedDeflate, GZIP_HEADER } from './deflate';
 import { encodeOwn, PING } from '../message/message';
 import type { KeySet } from './key_sets';
-import type { Reader } from '../log/reader_state';
+import type { Reader } from '../log/reader';
 import { type SseRequest, type SseResponse, wireOf, type Wire } from './wire';
 
 /**
@@ -53,6 +53,8 @@ export class Connection {
   /** The keys it asked for. */
   readonly asked: readonly string[];
   readonly reader: Reader;
+  /** ms of the monotonic clock when it was opened. */
+  readonly openedAt: number;
   /** ms of the monotonic clock at which its lifetime ends. */
   readonly endsAt: number;
   /** ms of the monotonic clock when a byte was last written. */
@@ -63,8 +65,8 @@ export class Connection {
   readonly isPrivate: boolean;
   /** The keys in whose pools it is, with all who hold the same. */
   keySet: KeySet;
-  /** Whether the log has to wait: something is to go out before. */
-  isHeld = false;
+  /** Whether what comes first is out: the log waits for that. */
+  isGreeted = false;
   #grant: ConnectionGrant = NO_GRANT;
   #expiresAt = Number.POSITIVE_INFINITY;
   readonly #response: SseResponse;
@@ -103,6 +105,7 @@ export class Connection {
     this.asked = options.asked;
     this.keySet = options.keySet;
     this.reader = options.reader;
+    this.openedAt = options.now;
     this.lastWriteAt = options.now;
     this.endsAt = options.endsAt;
     // The app's own timeout for answers is not meant for a stream.

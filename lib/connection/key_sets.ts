@@ -24,6 +24,11 @@ export class KeySets {
     this.#compression = compression;
   }
 
+  /** Whether what the holders of some keys are sent may be compressed. */
+  compresses(keys: readonly string[]): boolean {
+    return this.#compression?.suits(keys) === true;
+  }
+
   /** The set of some keys, until `release`. Streams that are told the keys of each message share with those only. */
   hold(keys: readonly string[], showsKeys: boolean): KeySet {
     const signature = signatureOf(keys, showsKeys);

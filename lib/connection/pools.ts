@@ -1,4 +1,7 @@
+import { ALL } from '../message/keys';
 import type { Connection } from './connection';
+
+const NONE: ReadonlySet<Connection> = new Set();
 
 /** Connections by the keys that they hold. */
 export class Pools {
@@ -18,6 +21,11 @@ export class Pools {
   /** Those of them that are watched. */
   get watched(): ReadonlySet<string> {
     return this.#watched;
+  }
+
+  /** All connections. */
+  get all(): ReadonlySet<Connection> {
+    return this.#pools.get(ALL) ?? NONE;
   }
 
   /** Who holds a key; undefined when nobody does. */

@@ -1,7 +1,19 @@
 import type { EventEmitter } from 'node:events';
 import { ServerResponse, type IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { Socket } from 'node:net';
+
+/** The response of a request: Node's own, of HTTP/1 or of HTTP/2's compatibility API. */
+export type SseResponse = ServerResponse | Http2ServerResponse;
+
+/** The request of a stream: Node's own, of HTTP/1 or of HTTP/2's compatibility API. */
+export type SseRequest = IncomingMessage | Http2ServerRequest;
+
+/** Whether nothing can be answered any more. */
+export function isOver(response: SseResponse): boolean {
+  const { destroyed } = 'stream' in response ? response.stream : response;
+  return destroyed || response.headersSent;
+}
 
 /** How the bytes of a body leave the process. One serves all responses of its kind. */
 export interface Wire {
@@ -87,9 +99,3 @@ function toChunk(bytes: Buffer): Buffer {
   chunk.write('\r\n', chunk.length - 2, 'latin1');
   return chunk;
 }
-
-/** The response of a request: Node's own, of HTTP/1 or of HTTP/2's compatibility API. */
-export type SseResponse = ServerResponse | Http2ServerResponse;
-
-/** The request of a stream: Node's own, of HTTP/1 or of HTTP/2's compatibility API. */
-export type SseRequest = IncomingMessage | Http2ServerRequest;

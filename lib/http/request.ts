@@ -2,14 +2,17 @@ import { weightsOf } from './headers';
 import { SseError, show } from '../base/error';
 import type { SseOptions } from '../options/options';
 import type { SseRequest } from '../connection/wire';
+import { parseLastEventId, type LastEventId } from '../order/cursor';
 import { RESERVED_KEY_PREFIX } from '../message/keys';
+
+type Limits = Pick<SseOptions, 'maxKeys' | 'maxKeyLength'>;
 
 /** What a client asks for. */
 export interface Asked {
   /** Each once, in the order asked. */
   readonly keys: readonly string[];
   /** Where it was: `Last-Event-ID`, or the query `lastEventId` of a client that cannot set the header. */
-  readonly lastEventId: string | undefined;
+  readonly lastEventId: LastEventId | undefined;
   /** Whether each message is to say for which of these keys it is: for a client that shares one stream among readers. */
   readonly showsKeys: boolean;
   /** Keys that its client did not hold where it was: what is published from now on is theirs. */
@@ -22,7 +25,7 @@ export interface Asked {
  * Throws `SseError` with the status that answers it: `ERR_SSE_METHOD` (405), `ERR_SSE_ACCEPT` (406),
  * `ERR_SSE_KEY` and `ERR_SSE_KEYS` (400).
  */
-export function readRequest(request: SseRequest, options: Pick<SseOptions, 'maxKeys' | 'maxKeyLength'>): Asked {
+export function readRequest(request: SseRequest, options: Limits): Asked {
   checkMethod(request.method);
   const { accept } = request.headers;
   if (!acceptsEventStream(accept)) {
@@ -31,12 +34,7 @@ export function readRequest(request: SseRequest, options: Pick<SseOptions, 'maxK
     });
   }
   const query = queryOf(request.url ?? '');
-  return {
-    keys: readKeys(query.getAll('connectKey'), options, 'connectKey'),
-    lastEventId: readLastEventId(request, query),
-    showsKeys: query.get('withKeys') === '1',
-    newKeys: query.getAll('newKey').slice(0, options.maxKeys),
-  };
+  return readAsked(request, query, readKeys(query.getAll('connectKey'), options, 'connectKey'), options);
 }
 
 /**
@@ -45,18 +43,18 @@ export function readRequest(request: SseRequest, options: Pick<SseOptions, 'maxK
  *
  * Throws `SseError` `ERR_SSE_KEY` and `ERR_SSE_KEYS`.
  */
-export function readOpened(
-  request: SseRequest,
-  keys: readonly string[] | undefined,
-  options: Pick<SseOptions, 'maxKeys' | 'maxKeyLength'>,
-): Asked {
+export function readOpened(request: SseRequest, keys: readonly string[] | undefined, options: Limits): Asked {
   if (keys === undefined) return { keys: [], lastEventId: undefined, showsKeys: false, newKeys: [] };
-  const query = queryOf(request.url ?? '');
+  return readAsked(request, queryOf(request.url ?? ''), readKeys(keys, options, 'key'), options);
+}
+
+function readAsked(request: SseRequest, query: URLSearchParams, keys: readonly string[], { maxKeys }: Limits): Asked {
+  const lastEventId = readLastEventId(request, query);
   return {
-    keys: readKeys(keys, options, 'key'),
-    lastEventId: readLastEventId(request, query),
+    keys,
+    lastEventId: lastEventId === undefined ? undefined : parseLastEventId(lastEventId),
     showsKeys: query.get('withKeys') === '1',
-    newKeys: query.getAll('newKey').slice(0, options.maxKeys),
+    newKeys: query.getAll('newKey').slice(0, maxKeys),
   };
 }
 
@@ -83,11 +81,7 @@ function queryOf(url: string): URLSearchParams {
   return new URLSearchParams(start === -1 ? '' : url.slice(start + 1));
 }
 
-function readKeys(
-  asked: readonly string[],
-  { maxKeys, maxKeyLength }: Pick<SseOptions, 'maxKeys' | 'maxKeyLength'>,
-  what: string,
-): string[] {
+function readKeys(asked: readonly string[], { maxKeys, maxKeyLength }: Limits, what: string): string[] {
   const keys = new Set<string>();
   for (const key of asked) {
     if (key === '') continue;

@@ -4,7 +4,7 @@ import type { CloseReason, Connection, Feed } from '../connection/connection';
 import type { SseResponse } from '../connection/wire';
 import { SseError, toTold } from '../base/error';
 import { encode, encodeOwn, toFrame, type EncodedEvent, type SseMessage } from '../message/message';
-import type { Joined } from '../hub/join';
+import type { Joined } from '../hub/joining';
 import type { SseLogger } from '../base/logger';
 import type { First } from '../options/open';
 import { Publication } from '../base/promises';

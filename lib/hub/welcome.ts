@@ -13,7 +13,7 @@ export function toOpening(retry: number | undefined, gaps: readonly Gap[], first
 /** What a stream of some keys begins with: hello, the gaps, and what its controller wants to go out first. */
 export function toWelcome(
   { keys, user, groups = [] }: Grantee,
-  place: { readonly cursor: string | undefined; readonly isSeated: boolean; readonly lastEventId: string | undefined },
+  place: { readonly cursor: string | undefined; readonly isPlaced: boolean; readonly lastEventId: string | undefined },
   what: {
     readonly gaps: readonly Gap[];
     readonly first: EncodedEvent | undefined;
@@ -21,12 +21,12 @@ export function toWelcome(
     readonly pingInterval: number;
   },
 ): Buffer[] {
-  const { cursor, isSeated, lastEventId } = place;
+  const { cursor, isPlaced, lastEventId } = place;
   const { gaps, first, retry, pingInterval } = what;
   // A client that drops before it has a place, or between hello and what has to follow it, must be where it was: it
   // keeps its id, or has none.
   const before = lastEventId !== undefined && isFieldSafe(lastEventId) ? lastEventId : undefined;
-  const unsettled = first !== undefined || (before !== undefined && (gaps.length > 0 || !isSeated));
+  const unsettled = first !== undefined || (before !== undefined && (gaps.length > 0 || !isPlaced));
   const hello = { ...toGrant(keys, user, groups), cursor: first === undefined ? cursor : undefined, pingInterval };
   return [
     encodeOwn('hello', hello, { retry, id: unsettled ? before : cursor }),

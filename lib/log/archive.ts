@@ -1,26 +1,75 @@
-import { Chain } from './chain';
-import type { Entry } from './entry';
-import type { Tail } from './tail';
+import type { Bounds } from '../options/options';
+import type { LossReason } from '../order/broker';
+import { Chain, keyCost, type Entry } from './entry';
 
-/** How long and how much is kept: ms, messages per key, bytes in all. */
-export interface KeepBounds {
-  readonly age: number;
-  readonly count: number;
-  readonly bytes: number;
+/** What counts how many of its entries wait: the tail of a key that an archive keeps. */
+interface Box {
+  readonly key: string;
+  waiting: number;
 }
 
-/** What is kept longer than the history keeps it: the messages of mailboxes, or those of runs. */
-export class Keep {
-  readonly bounds: KeepBounds;
-  /** What waits for its time to be over, or for someone to take it, oldest first; of the history or held. */
+/** What is kept beyond the history: the messages of mailboxes until someone takes them, or those of runs for their time. */
+export class Archive {
+  readonly bounds: Bounds;
+  /** Whether it keeps the messages of a key. */
+  readonly keeps: (key: string) => boolean;
+  /** Entries whose time is not over, or that nobody has taken, oldest first; of the history or archived. */
   readonly waiting = new Set<Entry>();
-  /** What has left the history. */
-  readonly held = new Chain<Entry>();
-  heldBytes = 0;
-  /** Keys with more than `count` messages waiting. */
-  readonly full = new Set<Tail>();
+  /** Entries that have left the history. */
+  readonly entries = new Chain<Entry>();
+  /** Keys with more than `count` entries waiting. */
+  readonly full = new Set<string>();
+  /** Archived entries that wait no more, by when: a client that lost one on the way may still come back for it. */
+  readonly done = new Set<Entry>();
+  #bytes = 0;
 
-  constructor(bounds: KeepBounds) {
+  constructor(bounds: Bounds, keeps: (key: string) => boolean) {
     this.bounds = bounds;
+    this.keeps = keeps;
+  }
+
+  /** Bytes that its entries are counted as. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** The ones of some keys whose messages it keeps. */
+  keysOf(keys: readonly string[]): string[] {
+    return keys.filter(this.keeps);
+  }
+
+  /** Takes over an entry that leaves the history. */
+  add(entry: Entry, reason: LossReason): void {
+    entry.archivedFor = reason;
+    this.entries.push(entry);
+    this.#bytes += this.#costOf(entry);
+  }
+
+  /** Lets go of an entry. */
+  remove(entry: Entry): void {
+    this.entries.remove(entry);
+    this.#bytes -= this.#costOf(entry);
+    this.done.delete(entry);
+  }
+
+  /** Says that an entry waits no more for one key; returns whether it did. A run waits as a whole: its key is shared. */
+  release(entry: Entry, box: Box, now: number): boolean {
+    const { waits, run } = entry;
+    if (waits?.has(box.key) !== true) return false;
+    box.waiting--;
+    if (run === undefined) waits.delete(box.key);
+    if (run === undefined && waits.size > 0) return true;
+    entry.waits = undefined;
+    this.waiting.delete(entry);
+    if (entry.archivedFor === undefined) return true;
+    entry.doneAt = now;
+    this.done.add(entry);
+    return true;
+  }
+
+  #costOf(entry: Entry): number {
+    // A run has one tail, which its start is counted with.
+    const keys = entry.run === undefined || entry.run.is === 'start' ? this.keysOf(entry.keys) : [];
+    return keys.reduce((sum, key) => sum + keyCost(key), entry.weight);
   }
 }

@@ -1,36 +1,19 @@
-import type { Act, RunPart, LossReason } from '../order/broker';
-import type { Link } from './chain';
-import type { Position } from '../order/cursor';
+import type { LossReason, Message } from '../order/broker';
+import type { Rank } from './epochs';
 
 // What an entry, its place in a tail and a tail cost besides the text, measured (bench/history.ts).
 const ENTRY_BYTES = 370;
 const PLACE_BYTES = 16;
 const TAIL_BYTES = 690;
 
-/** A message in the log, and where it stands. */
-export interface Entry extends Link<Entry> {
+/** A message in the log, and where it stands. Its rank is, without a place of its own, that of the newest before it. */
+export interface Entry extends Omit<Message, 'confirm' | 'age'>, Rank, Link<Entry> {
   /** Its place in this log: 1, 2, 3 … */
   readonly offset: number;
-  readonly keys: readonly string[];
-  /** Its encoded fields, all but the id. */
-  readonly body: string;
-  /** The publisher's own id. */
-  readonly id: string | undefined;
-  /** Bytes of its frame, on the wire, and bytes of memory that it is counted as. */
+  /** Bytes of its frame, on the wire. */
   readonly bytes: number;
+  /** Bytes of memory that it is counted as. */
   readonly weight: number;
-  /** Its event's name. */
-  readonly event: string | undefined;
-  /** What its publisher knows it by. */
-  readonly nonce: string | undefined;
-  /** What was to be done, instead of a message. */
-  readonly act: Act | undefined;
-  /** What part of a run it is. */
-  readonly run: RunPart | undefined;
-  /** Its epoch, as a number that grows with each epoch this log has seen. */
-  readonly term: number;
-  /** Its place in the order or, without one, that of the newest message before it. */
-  readonly seq: number;
   /** Whether it has a place of its own in the order; without one it is live only. */
   readonly inOrder: boolean;
   /** ms of a monotonic clock. */
@@ -39,24 +22,10 @@ export interface Entry extends Link<Entry> {
   holders: number;
   /** The mailboxes in which it waits for someone to take it, or the run that keeps it; undefined when there are none. */
   waits: Set<string> | undefined;
-  /** Why it has left the history, of one that is kept for mailboxes or a run only. */
-  heldFor: LossReason | undefined;
-  /** ms of the clock when the last mailbox was done with it, of one that had left the history. */
+  /** Why it has left the history, of one that is archived. */
+  archivedFor: LossReason | undefined;
+  /** ms of the clock when the last mailbox was done with it, of one that is archived. */
   doneAt: number;
-}
-
-/** What to append. */
-export interface Append {
-  readonly keys: readonly string[];
-  readonly body: string;
-  readonly id?: string | undefined;
-  readonly event?: string | undefined;
-  readonly nonce?: string | undefined;
-  readonly act?: Act | undefined;
-  readonly run?: RunPart | undefined;
-  readonly position?: Position | undefined;
-  /** ms since it was published; left out: now. */
-  readonly age?: number | undefined;
 }
 
 /** Bytes that a message is counted as. */
@@ -69,4 +38,38 @@ export function weigh(keys: readonly string[], body: string, bodyBytes: number):
 /** Bytes that a key is counted as, with its tail. */
 export function keyCost(key: string): number {
   return TAIL_BYTES + key.length;
+}
+
+/** What stands in a chain. */
+export interface Link<T> {
+  older: T | undefined;
+  newer: T | undefined;
+}
+
+/** A list that lets go of any of its links in constant time. A link stands in one chain at a time. */
+export class Chain<T extends Link<T>> implements Iterable<T> {
+  oldest: T | undefined;
+  newest: T | undefined;
+  length = 0;
+
+  push(link: T): void {
+    link.older = this.newest;
+    if (this.newest === undefined) this.oldest = link;
+    else this.newest.newer = link;
+    this.newest = link;
+    this.length++;
+  }
+
+  remove(link: T): void {
+    if (link.older === undefined) this.oldest = link.newer;
+    else link.older.newer = link.newer;
+    if (link.newer === undefined) this.newest = link.older;
+    else link.newer.older = link.older;
+    link.older = link.newer = undefined;
+    this.length--;
+  }
+
+  *[Symbol.iterator](): Generator<T> {
+    for (let link = this.oldest; link !== undefined; link = link.newer) yield link;
+  }
 }

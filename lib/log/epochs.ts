@@ -1,20 +1,25 @@
 import { parseCursor, type Position } from '../order/cursor';
 
-/** A place in the order: the number of its epoch, and where in that. */
-export interface Place {
+/** Where something stands in the order, over all its epochs: the number of an epoch, and the place in it. */
+export interface Rank {
   readonly term: number;
   readonly seq: number;
+}
+
+/** Whether one rank comes after another. */
+export function isAfter(a: Rank, b: Rank): boolean {
+  return a.term > b.term || (a.term === b.term && a.seq > b.seq);
 }
 
 interface Epoch {
   readonly term: number;
   /** How far it has come. */
   seq: number;
-  /** From which place on it is known what waits in mailboxes. */
+  /** The place from which on it is known what waits in mailboxes. */
   mailFrom?: number;
 }
 
-/** The epochs of the order that a log has followed; each has a number, which grows. */
+/** The epochs of the order that a log has followed; each has a number, its term, which grows. */
 export class Epochs {
   readonly #epochs = new Map<string, Epoch>();
   #name = '';
@@ -62,10 +67,15 @@ export class Epochs {
     return this.#name;
   }
 
-  /** The place that a cursor names, of an epoch that is known. */
-  placeNamed(cursor: string): Place | undefined {
+  /** The rank of a position, of an epoch that is known. */
+  rankOf({ epoch, seq }: Position): Rank | undefined {
+    const term = this.#epochs.get(epoch)?.term;
+    return term === undefined ? undefined : { term, seq };
+  }
+
+  /** The rank that a cursor names, of an epoch that is known. */
+  rankNamed(cursor: string): Rank | undefined {
     const position = parseCursor(cursor);
-    const term = position === undefined ? undefined : this.#epochs.get(position.epoch)?.term;
-    return term === undefined ? undefined : { term, seq: position!.seq };
+    return position === undefined ? undefined : this.rankOf(position);
   }
 }

@@ -1,61 +1,62 @@
-import { Chain } from './chain';
-import { toCursor, type Position } from '../order/cursor';
-import { keyCost, weigh, type Append, type Entry } from './entry';
-import { Epochs } from './epochs';
+import { isMailbox, isRunKey } from '../message/keys';
 import { frameBytes } from '../message/message';
-import { Keep, type KeepBounds } from './archive';
-import { LostMails } from './mailboxes';
-import type { Losses, Mail, RunPart, LossReason } from '../order/broker';
-import type { Post } from './mail';
-import { mailboxesOf, isRunKey } from '../message/keys';
+import type { Bounds, SseMailbox } from '../options/options';
+import type { Handover, LossReason, Losses, Message, PlacedMessage, RunPart } from '../order/broker';
+import { toCursor, type Position } from '../order/cursor';
+import { Archive } from './archive';
+import { Chain, keyCost, weigh, type Entry } from './entry';
+import { Epochs } from './epochs';
+import { Mailboxes } from './mailboxes';
 import { OwnIds } from './own_ids';
-import { isAfter, type RunState, type Tail } from './tail';
-import { Tails } from './tails';
+import { belongs, Tails, type RunState, type Tail } from './tails';
+import type { TakenMail } from './taken_mail';
 
-/** The bounds of a log: ms, messages per key, bytes in all. */
-export interface LogBounds {
-  readonly age: number;
-  readonly count: number;
-  readonly bytes: number;
+const NOTHING: Bounds = { age: 0, count: 0, bytes: 0 };
+const NOBODY: Pick<TakenMail, 'take' | 'tell'> = { take: () => undefined, tell: () => undefined };
+
+/** What of a log's keys is kept, and for how long. */
+export interface LogOptions {
+  readonly history: Bounds;
+  readonly mailbox?: SseMailbox | false;
+  readonly runs?: Bounds | false;
+  /** What the other processes are told of mail that is taken here. Left out: nothing. */
+  readonly taken?: Pick<TakenMail, 'take' | 'tell'>;
+  /** ms of a monotonic clock. */
+  readonly now?: () => number;
 }
 
 /**
- * What is kept of what this process delivered, in order, by key; and what is known of what is not kept any more.
+ * What this process delivered, in order, by key, as long as it is kept; and what is known of what is not kept any more.
  *
  * Never holds more than `bytes` and one message. Lets go by `count` and `age` only of what was settled, so that a burst
- * reaches every client that keeps up. Mailboxes and runs keep what is theirs longer.
+ * reaches every client that keeps up. Mailboxes and runs are archived: they are kept longer.
  */
-export class Retention {
-  readonly #bounds: LogBounds;
-  protected readonly now: () => number;
-  protected readonly tails: Tails;
+export class Log {
+  readonly #bounds: Bounds;
+  readonly now: () => number;
+  readonly tails: Tails;
+  readonly ids = new OwnIds();
+  readonly epochs = new Epochs();
+  readonly mailboxes: Mailboxes;
   /** Tails with more than `count` entries. */
   readonly #longTails = new Set<Tail>();
-  protected readonly ids = new OwnIds();
-  protected readonly epochs = new Epochs();
   #head = 0;
   #settled = 0;
-  /** The highest offset of anything that some key has lost. */
-  protected lostThrough = 0;
+  #lostThrough = 0;
   readonly #history = new Chain<Entry>();
   #bytes = 0;
-  readonly #post: Post | undefined;
-  /** What is kept for mailboxes, and for runs; undefined when there are none. */
-  readonly #mail: Keep | undefined;
-  readonly #runs: Keep | undefined;
-  readonly #keeps: readonly Keep[];
-  /** What is held, though no mailbox waits for it any more, as long as someone who lost it on the way may come back. */
-  readonly #done = new Set<Entry>();
-  protected readonly lostMail = new LostMails();
+  readonly #mail: Archive;
+  readonly #runs: Archive;
+  readonly #archives: readonly Archive[];
 
-  constructor(bounds: LogBounds, now: () => number = () => performance.now(), post?: Post, runs?: KeepBounds) {
-    this.#bounds = bounds;
+  constructor({ history, mailbox = false, runs = false, taken = NOBODY, now = () => performance.now() }: LogOptions) {
+    this.#bounds = history;
     this.now = now;
-    this.#post = post;
-    this.#mail = post && new Keep(post.mailbox);
-    this.#runs = runs && new Keep(runs);
-    this.tails = new Tails((key) => this.#keepFor(key));
-    this.#keeps = [this.#mail, this.#runs].filter((keep) => keep !== undefined);
+    this.#mail = new Archive(mailbox || NOTHING, (key) => mailbox !== false && isMailbox(mailbox.keys, key));
+    this.#runs = new Archive(runs || NOTHING, (key) => runs !== false && isRunKey(key));
+    this.#archives = [this.#mail, this.#runs];
+    this.tails = new Tails((key) => this.#archives.find((archive) => archive.keeps(key)));
+    this.mailboxes = new Mailboxes({ archive: this.#mail, tails: this.tails, epochs: this.epochs, now, taken });
   }
 
   /** The offset of the newest entry. */
@@ -63,20 +64,30 @@ export class Retention {
     return this.#head;
   }
 
-  /** What is kept: messages of the history and the bytes they are counted as, the same of held mail and runs, and keys. */
+  /** The highest offset of anything that some key has lost. */
+  get lostThrough(): number {
+    return this.#lostThrough;
+  }
+
+  /** What is kept: messages of the history and the bytes they are counted as, the same of archived mail and runs, and keys. */
   get size(): Record<
-    'messages' | 'bytes' | 'heldMessages' | 'heldBytes' | 'runMessages' | 'runBytes' | 'keys',
+    'messages' | 'bytes' | 'mailMessages' | 'mailBytes' | 'runMessages' | 'runBytes' | 'keys',
     number
   > {
     return {
       messages: this.#history.length,
       bytes: this.#bytes,
-      heldMessages: this.#mail?.held.length ?? 0,
-      heldBytes: this.#mail?.heldBytes ?? 0,
-      runMessages: this.#runs?.held.length ?? 0,
-      runBytes: this.#runs?.heldBytes ?? 0,
+      mailMessages: this.#mail.entries.length,
+      mailBytes: this.#mail.bytes,
+      runMessages: this.#runs.entries.length,
+      runBytes: this.#runs.bytes,
       keys: this.tails.size,
     };
+  }
+
+  /** The ones of some keys that are of runs. */
+  runsOf(keys: readonly string[]): string[] {
+    return this.#runs.keysOf(keys);
   }
 
   /** How far the newest run of a key has come, as long as something of it is kept. */
@@ -100,10 +111,11 @@ export class Retention {
   }
 
   /** Takes the next message. Of what its run has no place for, as after the run's end, it takes the place alone. */
-  append({ keys, body, id, event, nonce, act, run, position, age = 0 }: Append): Entry | undefined {
+  append(message: Message, position?: Position): Entry | undefined {
+    const { keys, body, id, event, nonce, act, run, age = 0 } = message;
     if (position !== undefined) this.begin(position);
-    if (run !== undefined && !this.#belongs(run, keys[0]!)) return undefined;
-    const keptFor = position === undefined ? [] : run === undefined ? this.mailboxesOf(keys) : this.runsOf(keys);
+    if (run !== undefined && !belongs(run, this.runOf(keys[0]!), this.epochs)) return undefined;
+    const archive = this.#archiveOf(run);
     const bodyBytes = Buffer.byteLength(body);
     const entry: Entry = {
       offset: ++this.#head,
@@ -121,16 +133,15 @@ export class Retention {
       inOrder: position !== undefined,
       appendedAt: this.now() - age,
       holders: keys.length,
-      waits: this.#waitsOf(keptFor, run),
-      heldFor: undefined,
+      waits: position === undefined ? undefined : this.#waitsOf(archive.keysOf(keys), run),
+      archivedFor: undefined,
       doneAt: 0,
       older: undefined,
       newer: undefined,
     };
     this.#history.push(entry);
     this.#bytes += entry.weight;
-    const keep = this.#keepOf(entry);
-    if (entry.waits !== undefined) keep!.waiting.add(entry);
+    if (entry.waits !== undefined) archive.waiting.add(entry);
     for (const key of keys) {
       const tail = this.tails.for(key);
       tail.push(entry);
@@ -138,7 +149,7 @@ export class Retention {
       if (run?.is === 'start') tail.run = { start: entry, newest: entry };
       else if (run !== undefined) (tail.run ??= { start: undefined, newest: entry }).newest = entry;
       if (tail.length > this.#limitOf(tail)) this.#longTails.add(tail);
-      if (entry.waits?.has(key) === true && ++tail.waiting > keep!.bounds.count) keep!.full.add(tail);
+      if (entry.waits?.has(key) === true && ++tail.waiting > archive.bounds.count) archive.full.add(key);
     }
     if (id !== undefined) this.ids.add(id, entry);
     while (this.#bytes > this.#bounds.bytes && this.#history.oldest !== entry) this.#dropOldest('evicted');
@@ -146,20 +157,10 @@ export class Retention {
   }
 
   /** Of a run there are many with the same key, and they share what says so. */
-  #waitsOf(keptFor: readonly string[], run: RunPart | undefined): Set<string> | undefined {
-    if (keptFor.length === 0) return undefined;
-    const others = run === undefined ? undefined : this.runOf(keptFor[0]!)?.newest.waits;
-    return others ?? new Set(keptFor);
-  }
-
-  /** Whether a part of a run is to be taken: the first start that is ordered, then all up to the first end. */
-  #belongs({ is, since = '' }: RunPart, key: string): boolean {
-    const state = this.runOf(key);
-    if (state === undefined) return true;
-    if (is !== 'start') return state.newest.run!.is !== 'end';
-    // Whoever starts it knew of the last one and that it is over.
-    const known = this.epochs.placeNamed(since) ?? { term: 0, seq: 0 };
-    return !isAfter(state.start ?? state.newest, known);
+  #waitsOf(archived: readonly string[], run: RunPart | undefined): Set<string> | undefined {
+    if (archived.length === 0) return undefined;
+    const others = run === undefined ? undefined : this.runOf(archived[0]!)?.newest.waits;
+    return others ?? new Set(archived);
   }
 
   /** Says that every reader who keeps up has everything through this offset; lets go of what is over the bounds. */
@@ -170,7 +171,7 @@ export class Retention {
       while (tail.length > limit && tail.oldest!.offset <= through) this.#trim(tail);
       if (tail.length <= limit) this.#longTails.delete(tail);
     }
-    for (const keep of this.#keeps) for (const tail of keep.full) this.#emptyOver(tail, keep, through);
+    for (const archive of this.#archives) for (const key of archive.full) this.#emptyOver(key, archive, through);
     this.expire();
   }
 
@@ -183,11 +184,11 @@ export class Retention {
       if (oldest === undefined || oldest.appendedAt >= horizon || oldest.offset > this.#settled) break;
       this.#dropOldest('expired');
     }
-    for (const entry of this.#done) {
-      if (entry.doneAt >= horizon) break;
-      this.#forget(entry, entry.heldFor!);
-    }
-    for (const { waiting, bounds } of this.#keeps) {
+    for (const { done, waiting, bounds } of this.#archives) {
+      for (const entry of done) {
+        if (entry.doneAt >= horizon) break;
+        this.#forget(entry, entry.archivedFor!);
+      }
       for (const entry of waiting) {
         if (entry.appendedAt >= now - bounds.age || entry.offset > this.#settled) break;
         for (const key of entry.waits!) this.#lapse(entry, key, 'expired');
@@ -200,73 +201,14 @@ export class Retention {
     return this.epochs.get(epoch)?.term === entry.term && entry.seq === seq;
   }
 
-  /** Hears that a message was taken from a mailbox, here or elsewhere. */
-  take(key: string, cursor: string): void {
-    const { term, seq } = this.epochs.placeNamed(cursor) ?? { term: 0, seq: 0 };
-    const entry = this.tails.get(key)?.atPlace(term, seq);
-    if (entry !== undefined) this.#unwait(entry, key);
-    const lost = this.lostMail.get(key);
-    if (lost?.term === term && lost.seq === seq) this.lostMail.delete(key);
-  }
-
-  /** Hears that someone was told of what a mailbox has lost, up to a place: what still waits here of it comes too late. */
-  tell(key: string, cursor: string): void {
-    const place = this.epochs.placeNamed(cursor);
-    const lost = this.lostMail.get(key);
-    if (place === undefined) return;
-    if (lost !== undefined && !isAfter(lost, place)) this.lostMail.delete(key);
-    this.#unwaitThrough(key, place);
-  }
-
-  /** What waits in the mailboxes, of the present epoch. */
-  get mail(): Mail {
-    const waiting = new Map<string, number[]>();
-    for (const { term, seq, waits } of this.#mail?.waiting ?? []) {
-      if (term !== this.epochs.term) continue;
-      for (const key of waits!) {
-        const seqs = waiting.get(key);
-        if (seqs === undefined) waiting.set(key, [seq]);
-        else seqs.push(seq);
-      }
-    }
-    const lost = [...this.lostMail.entries()].filter(([, { term }]) => term === this.epochs.term);
+  /** What it has of the present epoch after a place, for a process that has not. */
+  handover(seq: number): Handover {
     return {
-      epoch: this.epochs.name,
-      first: this.epochs.get(this.epochs.name)?.mailFrom ?? 0,
-      last: this.epochs.seq,
-      waiting: [...waiting].map(([key, seqs]) => ({ key, seqs })),
-      lost: lost.map(([key, { seq, reason }]) => ({ key, seq, reason })),
+      position: this.place!,
+      losses: this.tails.lossesOf(this.epochs.term),
+      messages: { [Symbol.iterator]: () => this.#messagesAfter(seq) },
+      mail: this.mailboxes.mail,
     };
-  }
-
-  /** Takes over what waits: what does not, of the places that are told of, was taken while this log did not hear of it. */
-  sort({ epoch, first, last, waiting, lost }: Mail): void {
-    const known = this.epochs.get(epoch);
-    if (known === undefined) return;
-    const { term, mailFrom = first } = known;
-    known.mailFrom = Math.min(mailFrom, first);
-    const isTold = (place: { term: number; seq: number }): boolean =>
-      place.term === term && place.seq >= first && place.seq <= last;
-    const places = new Map(waiting.map(({ key, seqs }) => [key, new Set(seqs)]));
-    for (const entry of this.#mail?.waiting ?? []) {
-      if (!isTold(entry)) continue;
-      for (const key of entry.waits!) if (places.get(key)?.has(entry.seq) !== true) this.#unwait(entry, key);
-    }
-    for (const [key, each] of this.lostMail.entries()) if (isTold(each)) this.lostMail.delete(key);
-    for (const { key, seq, reason } of lost) this.lostMail.add(key, { term, seq, reason });
-  }
-
-  /** What is kept of the present epoch after a place in it, oldest first. */
-  *since(seq: number): Generator<Entry> {
-    const held = this.#keeps.flatMap((keep) => [...keep.held]).sort((a, b) => a.offset - b.offset);
-    for (const entries of [held, this.#history]) {
-      for (const entry of entries) if (entry.inOrder && entry.term === this.epochs.term && entry.seq > seq) yield entry;
-    }
-  }
-
-  /** What of the present epoch is lost. */
-  get losses(): Losses {
-    return this.tails.lossesOf(this.epochs.term);
   }
 
   /**
@@ -276,121 +218,52 @@ export class Retention {
   lose(epoch: string, { keys, others }: Losses): void {
     if (this.epochs.get(epoch) === undefined) this.begin({ epoch, seq: 0 });
     const { term, seq: heard } = this.epochs.get(epoch)!;
-    const isNews = ({ seq }: { seq: number }): boolean => seq > heard;
-    const news = new Map(keys.filter(isNews).map(({ key, seq, reason }) => [key, { seq, reason }]));
-    // Those that the other log has forgotten may have lost as much as the last of them.
-    if (others !== undefined && isNews(others)) {
-      for (const key of this.tails.keys()) if (!news.has(key)) news.set(key, others);
-    }
-    if (news.size === 0 && (others === undefined || !isNews(others))) return;
-    const offset = ++this.#head;
-    this.lostThrough = offset;
-    for (const [key, { seq, reason }] of news) {
-      this.tails.lose(key, { offset, term, seq, reason });
-    }
-    if (others !== undefined && isNews(others)) {
-      this.tails.loseOthers({ offset, term, ...others });
-    }
+    const offset = this.#head + 1;
+    if (this.tails.loseElsewhere({ keys, others }, { offset, term, heard })) this.#head = this.#lostThrough = offset;
   }
 
-  /** Someone here who holds a mailbox has a message. */
-  protected takeHere(entry: Entry, key: string): void {
-    const cursor = (): string => toCursor({ epoch: this.epochs.nameOf(entry.term), seq: entry.seq });
-    if (this.#unwait(entry, key)) {
-      this.#post!.onTake(key, cursor());
-      return;
+  /** What keeps an entry when it leaves the history. */
+  #archiveOf(run: RunPart | undefined): Archive {
+    return run === undefined ? this.#mail : this.#runs;
+  }
+
+  /** What is kept of the present epoch after a place in it, oldest first. */
+  *#messagesAfter(seq: number): Generator<PlacedMessage> {
+    const archived = this.#archives.flatMap(({ entries }) => [...entries]).sort((a, b) => a.offset - b.offset);
+    for (const entries of [archived, this.#history]) {
+      for (const entry of entries) {
+        if (entry.inOrder && entry.term === this.epochs.term && entry.seq > seq)
+          yield toMessage(entry, { now: this.now(), mail: this.#mail });
+      }
     }
-    const lost = this.lostMail.get(key);
-    if (lost?.term === entry.term && lost.seq === entry.seq) this.tellLost(key, lost);
-  }
-
-  protected tellLost(key: string, { term, seq }: { term: number; seq: number }): void {
-    this.lostMail.delete(key);
-    this.#unwaitThrough(key, { term, seq });
-    this.#post!.onTell(key, toCursor({ epoch: this.epochs.nameOf(term), seq }));
-  }
-
-  #unwaitThrough(key: string, place: { term: number; seq: number }): void {
-    const tail = this.tails.get(key);
-    if (tail === undefined) return;
-    for (let i = 0; tail.waiting > 0; i++) {
-      const entry = tail.at(i);
-      if (entry === undefined || isAfter(entry, place)) return;
-      this.#unwait(entry, key);
-    }
-  }
-
-  #unwait(entry: Entry, key: string): boolean {
-    const { waits } = entry;
-    if (waits?.has(key) !== true) return false;
-    const tail = this.tails.get(key)!;
-    tail.waiting--;
-    if (entry.run === undefined) waits.delete(key);
-    if (entry.run === undefined && waits.size > 0) return true;
-    entry.waits = undefined;
-    this.#keepOf(entry)!.waiting.delete(entry);
-    if (entry.heldFor === undefined) return true;
-    entry.doneAt = this.now();
-    this.#done.add(entry);
-    return true;
   }
 
   /** Gives up waiting for someone to take a message from a mailbox, or keeping it for a run. */
   #lapse(entry: Entry, key: string, reason: LossReason): void {
-    if (!this.#unwait(entry, key)) return;
-    this.#rememberUntaken(entry, key, reason);
-    if (entry.heldFor !== undefined && entry.waits === undefined) this.#forget(entry, reason);
+    if (!this.#release(entry, this.tails.get(key)!)) return;
+    this.mailboxes.lose(entry, key, reason);
+    if (entry.archivedFor !== undefined && entry.waits === undefined) this.#forget(entry, reason);
+  }
+
+  #release(entry: Entry, tail: Tail): boolean {
+    return this.#archiveOf(entry.run).release(entry, tail, this.now());
   }
 
   /** Lets go of the oldest messages of a mailbox or a run that has too many. */
-  #emptyOver(tail: Tail, { bounds, full }: Keep, through: number): void {
+  #emptyOver(key: string, { bounds, full }: Archive, through: number): void {
+    const tail = this.tails.get(key)!;
     for (let i = 0; tail.waiting > bounds.count;) {
       const entry = tail.at(i);
       if (entry === undefined || entry.offset > through) return;
-      this.#lapse(entry, tail.key, 'evicted');
+      this.#lapse(entry, key, 'evicted');
       if (tail.at(i) === entry) i++;
     }
-    full.delete(tail);
-  }
-
-  #rememberUntaken({ run, term, seq }: Entry, key: string, reason: LossReason): void {
-    // All who read a run are told, whatever others were.
-    if (run === undefined) this.lostMail.add(key, { term, seq, reason });
-  }
-
-  protected mailboxesOf(keys: readonly string[]): string[] {
-    return this.#post === undefined ? [] : mailboxesOf(this.#post.mailbox, keys);
-  }
-
-  /** The ones of some keys that are of runs. */
-  protected runsOf(keys: readonly string[]): string[] {
-    return this.#runs === undefined ? [] : keys.filter(isRunKey);
-  }
-
-  /** What keeps the entries of a key. */
-  #keepFor(key: string): Keep | undefined {
-    if (isRunKey(key)) return this.#runs;
-    return this.mailboxesOf([key]).length > 0 ? this.#mail : undefined;
-  }
-
-  /** Whether a key is that of a mailbox. */
-  protected isMailbox({ keep }: Tail): boolean {
-    return keep !== undefined && keep === this.#mail;
-  }
-
-  /** What keeps an entry. */
-  #keepOf({ run }: Entry): Keep | undefined {
-    return run === undefined ? this.#mail : this.#runs;
-  }
-
-  /** The ones of an entry's keys that it is kept for when it leaves the history. */
-  #keptKeysOf({ run, keys }: Entry): readonly string[] {
-    return run === undefined ? this.mailboxesOf(keys) : this.runsOf(keys);
+    full.delete(key);
   }
 
   /** How many entries a tail may have: of a mailbox or a run, what waits is bounded by itself. */
-  #limitOf({ keep }: Tail): number {
-    return this.#bounds.count + (keep?.bounds.count ?? 0);
+  #limitOf({ archive }: Tail): number {
+    return this.#bounds.count + (archive?.bounds.count ?? 0);
   }
 
   /** Counts a tail among the bytes of the history as long as something of it is kept. */
@@ -401,40 +274,35 @@ export class Retention {
     this.#bytes += tail.isWeighed ? bytes : -bytes;
   }
 
-  /** Lets go of the oldest entry of the history; mailboxes keep what waits in them, and runs what is theirs. */
+  /** Lets go of the oldest entry of the history; what waits in mailboxes, or is of a run, is archived. */
   #dropOldest(reason: LossReason): void {
     const entry = this.#history.oldest!;
     if (entry.waits === undefined) this.#forget(entry, reason);
-    else this.#hold(entry, reason);
+    else this.#archive(entry, reason);
   }
 
   /** Lets go of the oldest entry of a key, but not of its other keys. */
   #trim(tail: Tail): void {
     const oldest = tail.oldest!;
-    if (oldest.waits?.has(tail.key) === true) {
-      this.#unwait(oldest, tail.key);
-      this.#rememberUntaken(oldest, tail.key, 'evicted');
-    }
-    if (oldest.heldFor !== undefined) tail.held--;
-    this.lostThrough = Math.max(this.lostThrough, oldest.offset);
+    if (this.#release(oldest, tail)) this.mailboxes.lose(oldest, tail.key, 'evicted');
+    if (oldest.archivedFor !== undefined) tail.archived--;
+    this.#lostThrough = Math.max(this.#lostThrough, oldest.offset);
     const entry = tail.stray();
     if (--entry.holders === 0) this.#forget(entry, 'evicted');
   }
 
-  /** Keeps an entry that leaves the history for the mailboxes in which it waits, or for its run. */
-  #hold(entry: Entry, reason: LossReason): void {
-    const keep = this.#keepOf(entry)!;
+  /** Archives an entry that leaves the history for the mailboxes in which it waits, or for its run. */
+  #archive(entry: Entry, reason: LossReason): void {
+    const archive = this.#archiveOf(entry.run);
     this.#history.remove(entry);
     this.#bytes -= entry.weight;
-    entry.heldFor = reason;
-    keep.held.push(entry);
-    keep.heldBytes += this.#heldCost(entry);
-    this.lostThrough = Math.max(this.lostThrough, entry.offset);
+    archive.add(entry, reason);
+    this.#lostThrough = Math.max(this.#lostThrough, entry.offset);
     for (const key of entry.keys) {
       const tail = this.tails.get(key);
       if (tail === undefined) continue;
-      if (tail.keep === keep) {
-        if (!tail.strays.has(entry)) tail.held++;
+      if (tail.archive === archive) {
+        if (!tail.strays.has(entry)) tail.archived++;
       } else {
         if (tail.remove(entry)) entry.holders--;
         tail.lose(entry, reason);
@@ -442,32 +310,30 @@ export class Retention {
       this.#weigh(tail);
       if (tail.isEmpty) this.#rememberEmpty(tail);
     }
-    while (keep.heldBytes > keep.bounds.bytes) this.#forget(keep.held.oldest!, 'evicted');
+    while (archive.bytes > archive.bounds.bytes) this.#forget(archive.entries.oldest!, 'evicted');
   }
 
   #forget(entry: Entry, reason: LossReason): void {
-    const isHeld = entry.heldFor !== undefined;
-    const keep = this.#keepOf(entry);
-    if (isHeld) {
-      keep!.held.remove(entry);
-      keep!.heldBytes -= this.#heldCost(entry);
-      this.#done.delete(entry);
+    const isArchived = entry.archivedFor !== undefined;
+    const archive = this.#archiveOf(entry.run);
+    if (isArchived) {
+      archive.remove(entry);
     } else {
       this.#history.remove(entry);
       this.#bytes -= entry.weight;
     }
     if (entry.id !== undefined) this.ids.delete(entry.id, entry);
-    this.lostThrough = Math.max(this.lostThrough, entry.offset);
-    keep?.waiting.delete(entry);
-    // Its other keys lost it when it left the history.
-    for (const key of isHeld ? this.#keptKeysOf(entry) : entry.keys) {
+    this.#lostThrough = Math.max(this.#lostThrough, entry.offset);
+    archive.waiting.delete(entry);
+    // The keys that do not archive it lost it when it left the history.
+    for (const key of isArchived ? archive.keysOf(entry.keys) : entry.keys) {
       const tail = this.tails.get(key);
       if (tail === undefined) continue;
       if (entry.waits?.has(key) === true) {
         tail.waiting--;
-        this.#rememberUntaken(entry, key, reason);
+        this.mailboxes.lose(entry, key, reason);
       }
-      if (tail.remove(entry) && isHeld) tail.held--;
+      if (tail.remove(entry) && isArchived) tail.archived--;
       tail.lose(entry, reason);
       this.#weigh(tail);
       if (tail.isEmpty) this.#rememberEmpty(tail);
@@ -475,16 +341,21 @@ export class Retention {
     entry.waits = undefined;
   }
 
-  #heldCost(entry: Entry): number {
-    // A run has one tail, and its start stands for it.
-    const keys = entry.run === undefined || entry.run.is === 'start' ? this.#keptKeysOf(entry) : [];
-    return keys.reduce((sum, key) => sum + keyCost(key), entry.weight);
-  }
-
   #rememberEmpty(tail: Tail): void {
     this.#longTails.delete(tail);
-    tail.keep?.full.delete(tail);
+    tail.archive?.full.delete(tail.key);
     tail.run = undefined;
     this.tails.setEmpty(tail);
   }
+}
+
+/** An entry as it is handed to another process. The keys that do not archive it lost it when it left the history. */
+function toMessage(entry: Entry, { now, mail }: { now: number; mail: Archive }): PlacedMessage {
+  const { keys, body, id, event, nonce, act, run, seq, waits, archivedFor, appendedAt } = entry;
+  if (act !== undefined) return { keys, body, nonce, act, seq };
+  const message = { keys, body, id, event, nonce, run, seq };
+  if ((waits ?? archivedFor) === undefined) return message;
+  const age = Math.round(now - appendedAt);
+  const isWhole = run !== undefined || archivedFor === undefined;
+  return { ...message, keys: isWhole ? keys : mail.keysOf(keys), age };
 }

@@ -1,10 +1,176 @@
+import type { Losses, LossReason, RunPart } from '../order/broker';
+import type { Archive } from './archive';
 import type { Entry } from './entry';
-import type { Keep } from './archive';
-import type { Losses } from '../order/broker';
-import { furthest, Tail, type Loss } from './tail';
+import { isAfter, type Epochs, type Rank } from './epochs';
 
 // How many keys without any message are remembered for what they lost. Older ones are forgotten together.
 const MAX_EMPTY_TAILS = 16_384;
+
+const NONE: ReadonlySet<Entry> = new Set();
+
+/** Where a message that is gone stood. */
+export interface Loss extends Rank {
+  readonly offset: number;
+  readonly reason: LossReason;
+}
+
+/** How far a run has come. */
+export interface RunState {
+  /** Its start, also when that is no longer kept; undefined when it was gone before this log came. */
+  readonly start: Entry | undefined;
+  /** Its newest part. */
+  newest: Entry;
+}
+
+/** Whether a part belongs to a run: the first start that is ordered does, then all up to the first end. */
+export function belongs({ is, since = '' }: RunPart, state: RunState | undefined, epochs: Epochs): boolean {
+  if (state === undefined) return true;
+  if (is !== 'start') return state.newest.run!.is !== 'end';
+  // The publisher of another start knew of the last run and that it is over.
+  const known = epochs.rankNamed(since) ?? { term: 0, seq: 0 };
+  return !isAfter(state.start ?? state.newest, known);
+}
+
+/** The newest messages of one key, oldest first, and how far those that are gone reached. */
+export class Tail {
+  readonly key: string;
+  /** What keeps its messages longer than the history, if it is a mailbox or a run. */
+  readonly archive: Archive | undefined;
+  #entries: Entry[] = [];
+  #start = 0;
+  /** The entry that is gone, of any reach, with the highest offset. */
+  lost: Loss | undefined;
+  /** The entry that is gone with the highest place in the order; what was lost elsewhere is known late. */
+  lostInOrder: Loss | undefined;
+  /** Entries that have left this tail but are kept for another of their keys: lost only to those who do not hold it. */
+  #strays: Set<Entry> | undefined;
+  /** How many of its entries wait for someone who holds this key to take them. */
+  waiting = 0;
+  /** How many of its entries are archived. */
+  archived = 0;
+  /** Whether it is counted among the bytes of the history. */
+  isWeighed = false;
+  /** The newest run, as long as something of it is kept. */
+  run: RunState | undefined;
+
+  constructor(key: string, archive: Archive | undefined) {
+    this.key = key;
+    this.archive = archive;
+  }
+
+  get strays(): ReadonlySet<Entry> {
+    return this.#strays ?? NONE;
+  }
+
+  /** Whether nothing is kept for this key, here or for another key. */
+  get isEmpty(): boolean {
+    return this.length === 0 && this.strays.size === 0;
+  }
+
+  /** Whether something of the history is kept for this key. */
+  get isOfHistory(): boolean {
+    return this.length > this.archived || this.strays.size > 0;
+  }
+
+  get length(): number {
+    return this.#entries.length - this.#start;
+  }
+
+  get oldest(): Entry | undefined {
+    return this.#entries[this.#start];
+  }
+
+  get firstWaiting(): Entry | undefined {
+    for (let i = 0; i < this.length; i++) if (this.at(i)!.waits?.has(this.key) === true) return this.at(i);
+    return undefined;
+  }
+
+  /** The first of what is kept of the newest run. */
+  get firstOfRun(): Entry | undefined {
+    const { run, oldest } = this;
+    if (run === undefined || oldest === undefined) return undefined;
+    return run.start === undefined || run.start.offset < oldest.offset ? oldest : run.start;
+  }
+
+  at(index: number): Entry | undefined {
+    return this.#entries[this.#start + index];
+  }
+
+  push(entry: Entry): void {
+    this.#entries.push(entry);
+  }
+
+  /** Takes the oldest entry out, which stays kept for another of its keys. */
+  stray(): Entry {
+    const entry = this.shift()!;
+    this.#strays ??= new Set();
+    this.#strays.add(entry);
+    return entry;
+  }
+
+  /** Takes the oldest entry out. */
+  shift(): Entry | undefined {
+    const entry = this.#entries[this.#start];
+    if (entry === undefined) return undefined;
+    this.#entries[this.#start] = undefined as unknown as Entry;
+    this.#start++;
+    // Moving the rest down at half the length costs one step per shift, all told.
+    if (this.#start > 16 && this.#start * 2 > this.#entries.length) {
+      this.#entries = this.#entries.slice(this.#start);
+      this.#start = 0;
+    }
+    return entry;
+  }
+
+  /** Takes an entry out; says whether it was in. */
+  remove(entry: Entry): boolean {
+    const index = this.indexAfter(entry.offset - 1);
+    if (this.at(index) !== entry) return false;
+    if (index === 0) this.shift();
+    else this.#entries.splice(this.#start + index, 1);
+    return true;
+  }
+
+  /** Remembers that an entry is gone for everyone. */
+  lose(entry: Entry, reason: LossReason): void {
+    this.#strays?.delete(entry);
+    if (this.#strays?.size === 0) this.#strays = undefined;
+    const { offset, term, seq, inOrder } = entry;
+    const loss: Loss = { offset, term, seq, reason };
+    if (this.lost === undefined || offset > this.lost.offset) this.lost = loss;
+    if (inOrder) this.lostInOrder = furthest(this.lostInOrder, loss);
+  }
+
+  /** Index of the first entry after an offset. */
+  indexAfter(offset: number): number {
+    return this.#search((entry) => entry.offset > offset);
+  }
+
+  /** Index of the first entry after a place in the order. */
+  indexAfterPlace(term: number, seq: number): number {
+    return this.#search((entry) => isAfter(entry, { term, seq }));
+  }
+
+  /** The entry of a place in the order, if it is here. */
+  atPlace(term: number, seq: number): Entry | undefined {
+    const entry = this.at(this.indexAfterPlace(term, seq - 1));
+    return entry?.term === term && entry.seq === seq && entry.inOrder ? entry : undefined;
+  }
+
+  #search(isBeyond: (entry: Entry) => boolean): number {
+    // Most readers are at the head or one behind it.
+    const last = this.#entries.length - 1;
+    if (last < this.#start || !isBeyond(this.#entries[last]!)) return this.length;
+    let low = this.#start;
+    let high = last;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (isBeyond(this.#entries[middle]!)) high = middle;
+      else low = middle + 1;
+    }
+    return low - this.#start;
+  }
+}
 
 /** The tails of all keys, those that are empty included: they remember what was lost. */
 export class Tails {
@@ -13,23 +179,15 @@ export class Tails {
   readonly #empty = new Set<Tail>();
   /** What the forgotten ones had lost at most. */
   #forgotten: { lost: Loss | undefined; lostInOrder: Loss | undefined } = { lost: undefined, lostInOrder: undefined };
-  readonly #keepOf: (key: string) => Keep | undefined;
+  readonly #archiveOf: (key: string) => Archive | undefined;
 
-  /** `keepOf` says what keeps the entries of a key beyond the history. */
-  constructor(keepOf: (key: string) => Keep | undefined) {
-    this.#keepOf = keepOf;
+  /** `archiveOf` says what keeps the entries of a key beyond the history. */
+  constructor(archiveOf: (key: string) => Archive | undefined) {
+    this.#archiveOf = archiveOf;
   }
 
   get size(): number {
     return this.#tails.size;
-  }
-
-  keys(): Iterable<string> {
-    return this.#tails.keys();
-  }
-
-  has(key: string): boolean {
-    return this.#tails.has(key);
   }
 
   get(key: string): Tail | undefined {
@@ -40,7 +198,7 @@ export class Tails {
   for(key: string): Tail {
     let tail = this.#tails.get(key);
     if (tail === undefined) {
-      tail = new Tail(key, this.#keepOf(key));
+      tail = new Tail(key, this.#archiveOf(key));
       tail.lost = this.#forgotten.lost;
       tail.lostInOrder = this.#forgotten.lostInOrder;
       this.#tails.set(key, tail);
@@ -62,16 +220,30 @@ export class Tails {
     };
   }
 
-  /** Remembers what a key has lost elsewhere. */
-  lose(key: string, loss: Loss): void {
-    const tail = this.#tails.get(key) ?? this.#newEmpty(key);
-    tail.lost = loss;
-    tail.lostInOrder = furthest(tail.lostInOrder, loss);
-  }
-
-  /** Remembers what keys that have no tail have lost at most. */
-  loseOthers(lost: Loss): void {
-    this.#forgotten = { lost, lostInOrder: furthest(this.#forgotten.lostInOrder, lost) };
+  /**
+   * Remembers, as of `offset`, what is lost of an epoch that has been heard up to `heard`, and says whether any of it is
+   * news. Keys that the other log has forgotten may have lost as much as the last of them.
+   */
+  loseElsewhere(
+    { keys, others }: Losses,
+    { offset, term, heard }: { offset: number; term: number; heard: number },
+  ): boolean {
+    const news = new Map(keys.filter(({ seq }) => seq > heard).map((loss) => [loss.key, loss]));
+    const ofOthers = others !== undefined && others.seq > heard ? others : undefined;
+    if (ofOthers !== undefined) {
+      for (const key of this.#tails.keys()) if (!news.has(key)) news.set(key, { key, ...ofOthers });
+    }
+    for (const [key, { seq, reason }] of news) {
+      const loss: Loss = { offset, term, seq, reason };
+      const tail = this.#tails.get(key) ?? this.#newEmpty(key);
+      tail.lost = loss;
+      tail.lostInOrder = furthest(tail.lostInOrder, loss);
+    }
+    if (ofOthers !== undefined) {
+      const lost: Loss = { offset, term, ...ofOthers };
+      this.#forgotten = { lost, lostInOrder: furthest(this.#forgotten.lostInOrder, lost) };
+    }
+    return news.size > 0 || ofOthers !== undefined;
   }
 
   /** What of an epoch is lost. */
@@ -88,7 +260,7 @@ export class Tails {
   newestLoss(
     key: string,
     keys: readonly string[],
-    concerns: (loss: Pick<Loss, 'offset' | 'term' | 'seq'>, inOrder: boolean) => boolean,
+    concerns: (loss: Omit<Loss, 'reason'>, inOrder: boolean) => boolean,
   ): Loss | undefined {
     const tail = this.#tails.get(key);
     const { lost, lostInOrder } = tail ?? this.#forgotten;
@@ -109,7 +281,7 @@ export class Tails {
   }
 
   #newEmpty(key: string): Tail {
-    const tail = new Tail(key, this.#keepOf(key));
+    const tail = new Tail(key, this.#archiveOf(key));
     tail.lostInOrder = this.#forgotten.lostInOrder;
     this.#tails.set(key, tail);
     this.setEmpty(tail);
@@ -120,4 +292,12 @@ export class Tails {
 function newer<T extends { offset: number }>(a: T | undefined, b: T | undefined): T | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   return a.offset >= b.offset ? a : b;
+}
+
+/** Of two losses the one with the higher place in the order. */
+function furthest(a: Loss | undefined, b: Loss): Loss;
+function furthest(a: Loss | undefined, b: Loss | undefined): Loss | undefined;
+function furthest(a: Loss | undefined, b: Loss | undefined): Loss | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return isAfter(a, b) ? a : b;
 }

@@ -14,7 +14,7 @@ const PAUSE_MS = 100;
  * What this process's connections took from mailboxes, told to all others: at once or, when there is much, together, ten
  * times a second. Told again until it has its place in the order.
  */
-export class Takes {
+export class TakenMail {
   readonly #publish: (act: TakeAct) => Promise<unknown>;
   #taken = new Map<string, string[]>();
   #told = new Map<string, string>();

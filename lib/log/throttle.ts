@@ -38,7 +38,7 @@ export class ThrottleRules {
 }
 
 /** What is held back, and of which keys it is the newest. */
-interface Held {
+interface HeldBack {
   readonly entry: Entry;
   /** The reader's keys that it has, all of them throttled. */
   keys: readonly string[];
@@ -57,7 +57,7 @@ export class Throttle {
   /** By key, the offset of what went out last. */
   readonly #sent = new Map<string, number>();
   /** Oldest first. */
-  #held: Held[] = [];
+  #heldBack: HeldBack[] = [];
   /** Keys of which something goes out with the present write. */
   #leaving = new Set<string>();
   /** The offset up to which the ids that the client was given reach: what comes later and is older has none of its own. */
@@ -68,12 +68,12 @@ export class Throttle {
   }
 
   /** What waits, oldest first. */
-  get held(): readonly Entry[] {
-    return this.#held.map(({ entry }) => entry);
+  get heldBack(): readonly Entry[] {
+    return this.#heldBack.map(({ entry }) => entry);
   }
 
-  get isHolding(): boolean {
-    return this.#held.length > 0;
+  get holdsBack(): boolean {
+    return this.#heldBack.length > 0;
   }
 
   throttles(key: string): boolean {
@@ -83,20 +83,20 @@ export class Throttle {
   /** Takes other keys: what was held back for those that are gone is not theirs any more. */
   rekey(throttled: ThrottledKeys): void {
     this.#throttled = throttled;
-    for (const held of this.#held) {
+    for (const held of this.#heldBack) {
       held.keys = held.keys.filter((key) => throttled.all.has(key));
       for (const key of held.newestOf) if (!throttled.all.has(key)) held.newestOf.delete(key);
     }
-    this.#held = this.#held.filter(({ newestOf }) => newestOf.size > 0);
+    this.#heldBack = this.#heldBack.filter(({ newestOf }) => newestOf.size > 0);
     for (const key of this.#nextAt.keys()) if (!throttled.all.has(key)) this.#nextAt.delete(key);
     for (const key of this.#sent.keys()) if (!throttled.all.has(key)) this.#sent.delete(key);
   }
 
   /** Holds back what a client that comes back may not have got, besides what is live only. */
   resume(entries: readonly Entry[]): void {
-    const all = [...this.held.filter(({ inOrder }) => !inOrder), ...entries].sort((a, b) => a.offset - b.offset);
-    this.#held = [];
-    for (const entry of all) this.#hold(entry, this.#keysOf(entry).keys);
+    const all = [...this.heldBack.filter(({ inOrder }) => !inOrder), ...entries].sort((a, b) => a.offset - b.offset);
+    this.#heldBack = [];
+    for (const entry of all) this.#holdBack(entry, this.#keysOf(entry).keys);
   }
 
   /** Whether an entry goes out in full, by a key of the reader's that is not throttled. */
@@ -108,7 +108,7 @@ export class Throttle {
    * Says what goes out when the reader comes to an entry: nothing, when it is held back. Only what is live may go at once:
    * of what was missed, something newer may come.
    */
-  take(
+  admit(
     entry: Entry,
     { isLive, since, now }: { isLive: boolean; since: ReadonlyMap<string, number> | undefined; now: number },
   ): readonly Entry[] {
@@ -116,16 +116,16 @@ export class Throttle {
     if (isWhole) {
       this.#supersede(keys);
       // What is still the newest of another key must not come after it.
-      const before = this.#held.filter((held) => held.keys.some((key) => keys.includes(key)));
-      this.#held = this.#held.filter((held) => !before.includes(held));
+      const before = this.#heldBack.filter((held) => held.keys.some((key) => keys.includes(key)));
+      this.#heldBack = this.#heldBack.filter((held) => !before.includes(held));
       for (const held of before) this.#leave(held.entry, held.keys, now);
       this.#leave(entry, keys, now);
       return [...before.map((held) => held.entry), entry];
     }
     const isFree = (key: string): boolean =>
-      this.#nextAtOf(key) <= now && !this.#held.some((held) => held.keys.includes(key));
+      this.#nextAtOf(key) <= now && !this.#heldBack.some((held) => held.keys.includes(key));
     if (!isLive || !keys.every(isFree)) {
-      this.#hold(entry, keys);
+      this.#holdBack(entry, keys);
       return [];
     }
     this.#leave(entry, keys, now);
@@ -142,7 +142,7 @@ export class Throttle {
       released.push(entry);
       this.#leave(entry, keys, now);
     }
-    if (released.length > 0) this.#held = this.#held.filter(({ entry }) => !released.includes(entry));
+    if (released.length > 0) this.#heldBack = this.#heldBack.filter(({ entry }) => !released.includes(entry));
     return released;
   }
 
@@ -174,9 +174,9 @@ export class Throttle {
   }
 
   /** What is due, unless something older of one of its keys waits. */
-  #due(now: number): Held[] {
+  #due(now: number): HeldBack[] {
     const blocked = new Set<string>();
-    return this.#held.filter(({ keys }) => {
+    return this.#heldBack.filter(({ keys }) => {
       const isDue = keys.every((key) => !blocked.has(key) && this.#nextAtOf(key) <= now);
       // Even what goes out: the next of its keys has to wait for another interval.
       for (const key of keys) blocked.add(key);
@@ -185,14 +185,14 @@ export class Throttle {
   }
 
   /** Holds an entry back; what it is newer than is not needed any more. */
-  #hold(entry: Entry, keys: readonly string[]): void {
+  #holdBack(entry: Entry, keys: readonly string[]): void {
     this.#supersede(keys);
-    this.#held.push({ entry, keys, newestOf: new Set(keys) });
+    this.#heldBack.push({ entry, keys, newestOf: new Set(keys) });
   }
 
   #supersede(keys: readonly string[]): void {
-    for (const { newestOf } of this.#held) for (const key of keys) newestOf.delete(key);
-    this.#held = this.#held.filter(({ newestOf }) => newestOf.size > 0);
+    for (const { newestOf } of this.#heldBack) for (const key of keys) newestOf.delete(key);
+    this.#heldBack = this.#heldBack.filter(({ newestOf }) => newestOf.size > 0);
   }
 
   #leave({ offset }: Entry, keys: readonly string[], now: number): void {

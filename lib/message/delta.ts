@@ -1,8 +1,4 @@
-/** How long an event of joined pieces may become, in bytes; a single piece may be longer. */
-const MAX_JOINED_BYTES = 64 * 1024;
-
 const FIELD = 'data: ';
-const ID = '\nid: ';
 
 /**
  * A text that comes in pieces, cut anywhere, made such that the pieces, each an event of its own, add up to the text:
@@ -34,36 +30,12 @@ export class Delta {
   }
 }
 
-/** Joins the frames of neighbouring pieces into few: each has the data of its pieces, and the id of its last one. */
-export function joinPieces(frames: readonly string[]): string[] {
-  const joined: string[] = [];
-  for (let i = 0; i < frames.length;) {
-    const parts: string[] = [];
-    let bytes = 0;
-    for (; i < frames.length; i++) {
-      const frame = frames[i]!;
-      bytes += Buffer.byteLength(frame);
-      if (parts.length > 0 && bytes > MAX_JOINED_BYTES) break;
-      parts.push(frame);
-    }
-    joined.push(joinAll(parts));
-  }
-  return joined;
-}
-
-/** The first piece loses its end, the last its beginning, and those in between both. */
-function joinAll(frames: readonly string[]): string {
-  const last = frames.length - 1;
-  return frames
-    .map((frame, i) => frame.slice(i === 0 ? 0 : FIELD.length, i === last ? frame.length : dataEndOf(frame)))
-    .join('');
-}
-
-/** Where the data of a frame ends, without the line end. */
-function dataEndOf(frame: string): number {
-  // Every line before it begins with "data: ".
-  const id = frame.lastIndexOf(ID);
-  return id === -1 ? frame.lastIndexOf('\n', frame.length - 2) : id;
+/** Joins the bodies of neighbouring pieces, all of them data, into one: the last line of each goes on in the next. */
+export function joinBodies(bodies: readonly string[]): string {
+  return bodies
+    .map((body, i) => (i === 0 ? body : body.slice(FIELD.length)).slice(0, -1))
+    .join('')
+    .concat('\n');
 }
 
 function isHighSurrogate(text: string): boolean {

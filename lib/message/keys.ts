@@ -69,11 +69,14 @@ export function isPattern(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && !value.slice(0, -1).includes('*');
 }
 
-/** The ones of some keys that are mailboxes. A run's is none, whatever the patterns: many read it. */
+/** Whether a key is a mailbox, by the patterns of `mailbox.keys`. A run's is none: many read it. */
+export function isMailbox(patterns: readonly string[], key: string): boolean {
+  return !SHARED.has(key) && !isRunKey(key) && patterns.some((pattern) => covers(pattern, key));
+}
+
+/** The ones of some keys that are mailboxes. */
 export function mailboxesOf(mailbox: { readonly keys: readonly string[] }, keys: readonly string[]): string[] {
-  return keys.filter(
-    (key) => !SHARED.has(key) && !isRunKey(key) && mailbox.keys.some((pattern) => covers(pattern, key)),
-  );
+  return keys.filter((key) => isMailbox(mailbox.keys, key));
 }
 
 /** The keys that a message is published to, each once. Throws `SseError` `ERR_SSE_KEY`. */

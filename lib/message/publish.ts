@@ -3,7 +3,7 @@ import { type Reach, REACHES } from './reach';
 
 /** How a message is published. */
 export interface PublishOptions {
-  /** How far it goes. Left out: as far as its cause (see the README's table). */
+  /** How far it goes. Left out: as far as its cause (docs/publishing.md, "Who gets it"). */
   reach?: Reach;
   /** Whether the receipt says how many connections took it; 2 s at most, after it has its place. Left out: no. */
   confirm?: boolean;

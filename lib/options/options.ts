@@ -45,11 +45,11 @@ export type SseConfig = Omit<SseOptions, 'history' | 'publisher' | 'mailbox' | '
 /** The three bounds of what is kept; whichever is reached first lets go of the oldest message. */
 export interface Bounds {
   /** ms */
-  age: number;
+  readonly age: number;
   /** messages: of the history per key, of mailboxes per mailbox, of runs per run */
-  count: number;
+  readonly count: number;
   /** bytes per worker */
-  bytes: number;
+  readonly bytes: number;
 }
 
 /** `config.sse.mailbox`: whose messages wait until someone takes them, and the bounds of what waits. */

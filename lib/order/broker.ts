@@ -49,7 +49,7 @@ export interface PlacedMessage extends Message {
 }
 
 /** The order so far, as one process hands it to another. */
-export interface History {
+export interface Handover {
   /** The newest place. */
   readonly position: Position;
   /** What is no longer kept. */
@@ -62,20 +62,20 @@ export interface History {
 
 /** A process's copy of the order, which its broker fills. */
 export interface Replica {
-  /** The newest place it has; `undefined` before it has joined an order. */
+  /** The newest place it has; `undefined` before it has entered an order. */
   readonly position: Position | undefined;
-  /** Joins an epoch of the order, or takes it up again after a break: says what is lost; what is kept is delivered next. */
-  join(epoch: string, losses: Losses): void;
+  /** Enters an epoch of the order, or takes it up again after a break: says what is lost; what is kept is delivered next. */
+  enter(epoch: string, losses: Losses): void;
   /** Takes the next message, of this place in the order; without one it is live only. Never throws. */
   deliver(message: Message, position: Position | undefined): void;
-  /** Says what waits in mailboxes: of what it was handed, the rest was taken. */
-  sort(mail: Mail): void;
+  /** Keeps of the mail that it was handed what still waits: the rest was taken. */
+  keepWaiting(mail: Mail): void;
   /** Says that everything up to a place has been delivered or is lost. */
   arrive(position: Position): void;
   /** Says whether it follows the order, or has lost sight of it for a while. */
   follow(inSight: boolean): void;
   /** What it has of the present epoch after a place. */
-  history(seq: number): History;
+  handover(seq: number): Handover;
   /** Answers what some process asks of every process, in plain JSON. */
   answer(question: Question): Promise<unknown>;
 }
@@ -89,7 +89,7 @@ export type Question =
   /** Which of some runs, by their keys, it produces. */
   | { readonly runs: readonly string[] }
   /** How many streams a user has, those that are asked for by earlier tickets included. */
-  | { readonly seats: string; readonly ticket: Ticket };
+  | { readonly slots: string; readonly ticket: Ticket };
 
 /** What they answered, and whether all of them did in time. */
 export interface Poll {

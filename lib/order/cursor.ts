@@ -45,11 +45,26 @@ export function toMailCursor(cursor: string, mail: string): string {
   return `${cursor}~${mail}`;
 }
 
-/** Reads what `toMailCursor` wrote; `undefined` for anything else. */
-export function parseMailCursor(text: string): { cursor: string; mail: Position } | undefined {
-  const [cursor = '', last = '', ...rest] = text.split('~');
-  const mail = parseCursor(last);
-  return mail === undefined || rest.length > 0 || parseCursor(cursor) === undefined ? undefined : { cursor, mail };
+/** Where a client says that it was: its `Last-Event-ID`, read once. */
+export interface LastEventId {
+  /** As it came. */
+  readonly text: string;
+  /** Where it was with everything but mail from before it came: a cursor, or an id of a publisher's. */
+  readonly id: string;
+  /** What `id` says if it is a cursor. */
+  readonly cursor: Cursor | undefined;
+  /** Where it was with its mail, if it had not come to the end of that. */
+  readonly mail: Position | undefined;
+}
+
+/** Reads a last event id: what `toCursor` or `toMailCursor` wrote, or an id of a publisher's. */
+export function parseLastEventId(text: string): LastEventId {
+  const cut = text.indexOf('~');
+  if (cut === -1) return { text, id: text, cursor: parseCursor(text), mail: undefined };
+  const cursor = parseCursor(text.slice(0, cut));
+  const mail = cursor === undefined ? undefined : parseCursor(text.slice(cut + 1));
+  if (mail === undefined) return { text, id: text, cursor: undefined, mail };
+  return { text, id: text.slice(0, cut), cursor, mail };
 }
 
 /** A new epoch's name: random, so that two lives of the order never share one. */

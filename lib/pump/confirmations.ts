@@ -1,11 +1,18 @@
 import type { Connection } from '../connection/connection';
-import { hasTaken, type Reader } from '../log/reader_state';
+import type { Pools } from '../connection/pools';
+import { hasTaken } from '../log/reader';
 import { within } from '../base/promises';
+
+/** What an entry of the log is to those who are to take it. */
+interface Message {
+  readonly offset: number;
+  readonly keys: readonly string[];
+}
 
 /** A message whose publisher wants to know who took it. */
 interface Confirmation {
   /** What it is in this process's log; undefined as long as it has not arrived. */
-  message: { readonly offset: number; readonly keys: readonly string[] } | undefined;
+  message: Message | undefined;
   settled: boolean;
   taken: number;
   /** Those who are to take it and have not. */
@@ -17,7 +24,7 @@ interface Confirmation {
 // Less than what asks all workers waits for their answers.
 const PATIENCE_MS = 800;
 const LOOK_AGAIN_MS = 20;
-// Who asks does so at once, or never.
+// A publisher asks for the count right after its message has a place, or not at all.
 const KEPT_MS = 3_000;
 
 /**
@@ -26,41 +33,33 @@ const KEPT_MS = 3_000;
  * Others cost nothing: it looks when the pump has come past such a message, and again for those who lag behind.
  */
 export class Confirmations {
-  readonly #audienceOf: (keys: readonly string[]) => Iterable<Connection>;
-  readonly #isOpen: (connection: Connection) => boolean;
+  readonly #pools: Pools;
   readonly #confirmations = new Map<string, Confirmation>();
   /** Those that the pump has not come past. */
   readonly #unsettled = new Set<Confirmation>();
 
-  /** `audienceOf`: the connections that hold one of some keys. */
-  constructor(
-    audienceOf: (keys: readonly string[]) => Iterable<Connection>,
-    isOpen: (connection: Connection) => boolean,
-  ) {
-    this.#audienceOf = audienceOf;
-    this.#isOpen = isOpen;
+  constructor(pools: Pools) {
+    this.#pools = pools;
   }
 
-  /** Says where a message stands in the log, by the name that its publisher has given it. */
-  arrive(name: string, message: { readonly offset: number; readonly keys: readonly string[] }): void {
+  /** Notes who is to take a message that has just been appended, by the name that its publisher has given it. */
+  arrive(name: string, message: Message): void {
     const confirmation = this.#of(name);
     confirmation.message = message;
+    for (const connection of this.#pools.ofAny(message.keys)) {
+      const { placed, keys } = connection.reader;
+      if (placed && message.keys.some((key) => keys.includes(key))) confirmation.waiting.add(connection);
+    }
     this.#unsettled.add(confirmation);
   }
 
   /** Says that everyone who keeps up has all of the log through this offset. */
   settle(through: number): void {
     for (const confirmation of this.#unsettled) {
-      const { message } = confirmation;
-      if (message === undefined || message.offset > through) continue;
+      if (confirmation.message!.offset > through) continue;
       this.#unsettled.delete(confirmation);
       confirmation.settled = true;
-      for (const connection of this.#audienceOf(message.keys)) {
-        if (!isFor(connection.reader, message)) continue;
-        if (hasTaken(connection.reader, message)) confirmation.taken++;
-        else confirmation.waiting.add(connection);
-      }
-      this.#lookAgain(confirmation);
+      this.#look(confirmation);
     }
   }
 
@@ -92,24 +91,16 @@ export class Confirmations {
     return confirmation;
   }
 
-  #lookAgain(confirmation: Confirmation): void {
+  #look(confirmation: Confirmation): void {
     const { message, waiting } = confirmation;
     for (const connection of waiting) {
       const taken = hasTaken(connection.reader, message!);
       if (taken) confirmation.taken++;
-      if (taken || !this.#isOpen(connection)) waiting.delete(connection);
+      if (taken || !this.#pools.all.has(connection)) waiting.delete(connection);
     }
     if (waiting.size === 0) confirmation.finish();
-    else setTimeout(() => this.#lookAgain(confirmation), LOOK_AGAIN_MS).unref();
+    else setTimeout(() => this.#look(confirmation), LOOK_AGAIN_MS).unref();
   }
-}
-
-/** Whether a message came after the reader, by one of its keys. */
-function isFor(
-  { seated, keys, from, starts }: Reader,
-  message: { readonly offset: number; readonly keys: readonly string[] },
-): boolean {
-  return seated && message.keys.some((key) => keys.includes(key) && message.offset > (starts?.get(key) ?? from));
 }
 
 function withResolver(): { promise: Promise<void>; resolve: () => void } {

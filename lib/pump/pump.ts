@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { Alarm } from './alarm';
 import type { Connection } from '../connection/connection';
 import { toFrames, type Gap } from '../log/gaps';
-import type { Log } from '../log/reader';
+import type { Readers } from '../log/readers';
 import { Queue } from './queue';
 
 // The more often the loop turns during a round, the more of what is published meanwhile goes out in the same writes.
@@ -28,7 +28,7 @@ interface Round {
  * What is published while a round runs goes out in the same write as what started it. Never throws.
  */
 export class Pump {
-  readonly #log: Log;
+  readonly #readers: Readers;
   readonly #maxBatchBytes: number;
   readonly #onGap: (gap: Gap) => void;
   readonly #onSettled: (through: number) => void;
@@ -47,7 +47,7 @@ export class Pump {
   readonly #context = new AsyncResource('egg-sse.pump');
 
   constructor(
-    log: Log,
+    readers: Readers,
     options: {
       maxBatchBytes: number;
       onGap: (gap: Gap) => void;
@@ -55,7 +55,7 @@ export class Pump {
       onError: (error: unknown) => void;
     },
   ) {
-    this.#log = log;
+    this.#readers = readers;
     this.#maxBatchBytes = options.maxBatchBytes;
     this.#onGap = options.onGap;
     this.#onSettled = options.onSettled;
@@ -86,7 +86,7 @@ export class Pump {
   mark(): void {
     if (!this.#marked) {
       this.#marked = true;
-      this.#queue.push({ mark: this.#log.head });
+      this.#queue.push({ mark: this.#readers.head });
     }
     this.#schedule();
   }
@@ -136,9 +136,9 @@ export class Pump {
       if (next === undefined) return undefined;
       if ('mark' in next) {
         this.#marked = false;
-        this.#log.settle(next.mark);
+        this.#readers.settle(next.mark);
         this.#onSettled(next.mark);
-        if (this.#log.head > next.mark) this.mark();
+        if (this.#readers.head > next.mark) this.mark();
       } else {
         this.#queued.delete(next);
         this.#round = { visits: next.values(), crowd: next, left: SLICE_CONNECTIONS };
@@ -148,11 +148,11 @@ export class Pump {
 
   #visit(connection: Connection, now: number): void {
     if (!connection.writable) return;
-    if (connection.isHeld || connection.reader.keys.length === 0) {
+    if (!connection.isGreeted || connection.reader.keys.length === 0) {
       if (connection.pingDue) connection.ping(now);
       return;
     }
-    const { frames, gaps, resumeAt, more, isEnd } = this.#log.read(connection.reader, this.#maxBatchBytes);
+    const { frames, gaps, resumeAt, more, isEnd } = this.#readers.read(connection.reader, this.#maxBatchBytes);
     for (const frame of toFrames(gaps, resumeAt)) connection.write(frame, now);
     for (const gap of gaps) this.#onGap(gap);
     // Nobody else is throttled at the same moments.
@@ -165,6 +165,6 @@ export class Pump {
     if (throttle === undefined) return;
     // An interval begins when the message before it has been written.
     throttle.settle(performance.now());
-    if (!more && throttle.isHolding) this.#alarm.set(connection, throttle.dueAt!);
+    if (!more && throttle.holdsBack) this.#alarm.set(connection, throttle.dueAt!);
   }
 }

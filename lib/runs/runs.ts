@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { Broker } from '../order/broker';
 import { SseError, show, toTold } from '../base/error';
 import { ownEvent, type EncodedEvent } from '../message/message';
-import type { Hub, RunListener } from '../hub/hub';
+import type { Log } from '../log/log';
 import type { SseLogger } from '../base/logger';
 import { checkProducer, Production, type SseProducer } from './production';
 import { idOf, run as keyOf } from '../message/keys';
@@ -24,8 +24,9 @@ export type Detach = (work: () => Promise<void>) => void;
 const STOP_MS = 1_000;
 
 /** The runs of this process: starts them, and ends them wherever they are. */
-export class Runs implements RunListener {
-  readonly #hub: Hub;
+export class Runs {
+  readonly #log: Log;
+  readonly #watched: () => Iterable<string>;
   readonly #broker: Pick<Broker, 'publish' | 'ask' | 'catchUp'>;
   readonly #logger: SseLogger;
   readonly #isOn: boolean;
@@ -36,7 +37,9 @@ export class Runs implements RunListener {
   #stopped = false;
 
   constructor(parts: {
-    hub: Hub;
+    log: Log;
+    /** The keys of runs that someone reads here. */
+    watched: () => Iterable<string>;
     broker: Pick<Broker, 'publish' | 'ask' | 'catchUp'>;
     logger: SseLogger;
     /** Whether this process may have runs. */
@@ -44,14 +47,15 @@ export class Runs implements RunListener {
     /** Left out: in a context of its own. */
     detach?: Detach | undefined;
   }) {
-    this.#hub = parts.hub;
+    this.#log = parts.log;
+    this.#watched = parts.watched;
     this.#broker = parts.broker;
     this.#logger = parts.logger;
     this.#isOn = parts.isOn;
     const context = new AsyncResource('egg-sse.runs');
     this.#detach = parts.detach ?? ((work) => void context.runInAsyncScope(work));
     this.#watch = new RunWatch({
-      silentRuns: (ms) => this.#hub.silentRuns(ms).filter((key) => !this.#productions.has(key)),
+      silentRuns: (ms) => this.#silentRuns(ms),
       ask: (runs) => this.#broker.ask({ runs }, 'everywhere'),
       onLost: (key) => this.#endLost(key, 'the worker that produced this run is gone'),
     });
@@ -61,7 +65,7 @@ export class Runs implements RunListener {
   async start(id: string | number, produce: SseProducer): Promise<RunReceipt> {
     const key = this.#keyOf(id);
     checkProducer(produce);
-    const { log } = this.#hub;
+    const log = this.#log;
     if (this.#stopped) throw new SseError('ERR_SSE_STOPPED', 'this worker is going', { status: 503 });
     if (this.#productions.has(key) || log.runOf(key) !== undefined) throw exists(id);
     const production = new Production(key, (draft) => this.#broker.publish(draft, 'everywhere'));
@@ -98,16 +102,29 @@ export class Runs implements RunListener {
     await within<unknown>(STOP_MS, Promise.all(ends), () => undefined);
   }
 
+  /** Which of some runs this process produces. */
   producedOf(keys: readonly string[]): string[] {
     return keys.filter((key) => this.#productions.has(key));
   }
 
+  /** Hears that a run is over. */
   onEnd(key: string): void {
     this.#productions.get(key)?.abort();
   }
 
-  onWatch(soon: boolean): void {
+  /** Sees whether the runs that are read here are alive; `soon`: someone has just come. */
+  watch(soon: boolean): void {
     this.#watch.look(soon);
+  }
+
+  /** The runs that are read here and produced elsewhere, and have not ended, though nothing came of them for so many ms. */
+  #silentRuns(ms: number): string[] {
+    const now = performance.now();
+    return [...this.#watched()].filter((key) => {
+      const newest = this.#log.runOf(key)?.newest;
+      const isGoing = newest !== undefined && newest.run!.is !== 'end';
+      return isGoing && now - newest.appendedAt >= ms && !this.#productions.has(key);
+    });
   }
 
   async #produce(production: Production, produce: SseProducer): Promise<void> {
@@ -130,7 +147,7 @@ export class Runs implements RunListener {
 
   /** Ends a run, unless it has ended; says whether this was its end. Of several ends the first in the order counts. */
   async #end(key: string, end: EncodedEvent): Promise<boolean> {
-    const { log } = this.#hub;
+    const log = this.#log;
     // Of a run that was silent for its lifetime nothing is known any more but that it goes on.
     if (log.runOf(key) !== undefined && !this.#isGoing(key)) return false;
     const place = await this.#broker.publish({ keys: [key], ...end, run: { is: 'end' } }, 'everywhere');
@@ -144,7 +161,7 @@ export class Runs implements RunListener {
   }
 
   #isGoing(key: string): boolean {
-    const state = this.#hub.log.runOf(key);
+    const state = this.#log.runOf(key);
     return state !== undefined && state.newest.run!.is !== 'end';
   }
 

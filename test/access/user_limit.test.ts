@@ -3,7 +3,7 @@ import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { user } from '../../lib';
 import type { Poll, Question } from '../../lib/order/broker';
-import { Seats } from '../../lib/access/user_limit';
+import { UserLimit } from '../../lib/access/user_limit';
 import { Cluster } from '../support/cluster';
 import { eventually } from '../support/eventually';
 import { plainServers } from '../support/plain';
@@ -13,13 +13,13 @@ const start = plainServers();
 
 /** Processes of a host that ask each other, whose answers come when a test lets them. */
 class Host {
-  readonly #processes: { open: number; seats: Seats }[];
+  readonly #processes: { open: number; users: UserLimit }[];
   readonly #scheduler: fc.Scheduler;
 
   constructor(processes: number, limit: number, scheduler: fc.Scheduler) {
     this.#scheduler = scheduler;
     this.#processes = Array.from({ length: processes }, () => {
-      const each: { open: number; seats: Seats } = { open: 0, seats: new Seats(limit, () => each.open) };
+      const each: { open: number; users: UserLimit } = { open: 0, users: new UserLimit(limit, () => each.open) };
       return each;
     });
   }
@@ -31,17 +31,17 @@ class Host {
   /** A connect to one of them. */
   async connect(at: number): Promise<void> {
     const process = this.#processes[at % this.#processes.length]!;
-    const { isFree, release } = await process.seats.take('ann', (question) => this.#ask(question));
+    const { isFree, release } = await process.users.reserve('ann', (question) => this.#ask(question));
     if (isFree) process.open++;
     release();
   }
 
   async #ask(question: Question): Promise<Poll> {
-    const { seats: of, ticket } = question as Extract<Question, { seats: string }>;
-    const answers = this.#processes.map(async ({ seats }) => {
+    const { slots: of, ticket } = question as Extract<Question, { slots: string }>;
+    const answers = this.#processes.map(async ({ users }) => {
       // The question is on its way, then the answer is.
       await this.#scheduler.schedule(Promise.resolve());
-      const answer = seats.answer(of, ticket);
+      const answer = users.answer(of, ticket);
       await this.#scheduler.schedule(Promise.resolve());
       return answer;
     });
@@ -49,7 +49,7 @@ class Host {
   }
 }
 
-describe('Seats', () => {
+describe('UserLimit', () => {
   it('are never taken by more than the limit, nor by fewer when there is room, however the answers come', async () => {
     await fc.assert(
       fc.asyncProperty(

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { toCharts, toMarkdown, toSummary } from '../../bench/report';
+import { putFigures, toCharts, toMarkdown, toSentence, toSummary } from '../../bench/report';
 import { medianOf, type Results, type Sample } from '../../bench/results';
+import { textOf } from '../support/docs';
 
 const speed = (work: string, server: string, perCpuSecond: number, problems: string[] = []): Sample => ({
   work,
@@ -52,5 +53,23 @@ describe("the benchmark's report", () => {
       assert.match(svg, /prefers-color-scheme: dark/);
     }
     assert.match(toSummary(results, 'here'), /!\[[^\]]+\]\(here\/speed\.svg\)/);
+  });
+
+  it('says in a sentence how many times as fast it is', () => {
+    const sentence = toSentence(results);
+    assert.match(sentence, /1,000 clients: 800 k deliveries per second of CPU, .*, 8\.0 times as many as better-sse \(/);
+    assert.doesNotMatch(sentence, /egg-sse 1/);
+    assert.equal(toSentence({ ...results, samples: [] }), '');
+  });
+
+  it('has a place in the README and in docs/speed.md, which it writes anew', () => {
+    for (const page of ['README.md', 'docs/speed.md']) {
+      const text = textOf(page);
+      const written = putFigures(text, 'fast');
+      assert.equal(written.split('\n\nfast\n').length, 2);
+      assert.notEqual(written, text);
+      assert.equal(putFigures(written, 'fast'), written);
+    }
+    assert.throws(() => putFigures('no place', 'fast'), /no place for the figures/);
   });
 });

@@ -62,7 +62,7 @@ export function contract(name: string, open: () => Promise<Range>, { members: co
       await members[0]!.publish(text, { id: 'own', event: 'e', keys: ['a', '__proto__', '@user:b'] });
       for (const { delivered, hub } of members) {
         await eventually(() => delivered.length === 1);
-        const [message] = hub.history(0).messages;
+        const [message] = hub.handover(0).messages;
         assert.deepEqual(
           { ...message, nonce: undefined },
           {
@@ -98,7 +98,7 @@ export function contract(name: string, open: () => Promise<Range>, { members: co
     it("asks everyone for a user's seats", async () => {
       const members = await start();
       const ticket = { time: 1, process: 'some' };
-      const { answers, complete } = await members[0]!.broker.ask({ seats: 'ann', ticket }, 'host');
+      const { answers, complete } = await members[0]!.broker.ask({ slots: 'ann', ticket }, 'host');
       assert.equal(complete, true);
       const known = answers as { process: string; taken: number }[];
       assert.equal(new Set(known.map(({ process }) => process)).size, members.length);

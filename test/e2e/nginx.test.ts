@@ -21,14 +21,14 @@ const WAIT_MS = 60_000;
 // Three times what a browser opens over HTTP/1.1, and two more.
 const STREAMS = 20;
 const SECRET = 'a-secret-of-this-test';
-const SKIPPED = "the README's nginx";
+const SKIPPED = "the docs' nginx";
 
 const BUFFERED: Change = ['proxy_buffering off;', ''];
 const HEADER_IGNORED: Change = ['proxy_read_timeout 60s;', 'proxy_ignore_headers X-Accel-Buffering;'];
 
 const startPlain = plainServers();
 
-describe("nginx, configured as the README's text is,", { timeout: SUITE_MS }, () => {
+describe("nginx, configured as the docs say,", { timeout: SUITE_MS }, () => {
   let cluster: Cluster;
   let nginx: Nginx | undefined;
   let browser: Browser | undefined;

@@ -43,7 +43,7 @@ const WATCH_STREAMS = `
   };
 `;
 
-describe("the README's recipes", { timeout: SUITE_MS }, () => {
+describe('the recipes', { timeout: SUITE_MS }, () => {
   let app: RecipesApp;
   let cluster: Cluster | undefined;
   let browser: Browser | undefined;
@@ -52,7 +52,7 @@ describe("the README's recipes", { timeout: SUITE_MS }, () => {
 
   before(async () => {
     app = new RecipesApp(BODIES);
-    browser = await launchChromium("the README's recipes in a browser");
+    browser = await launchChromium('the recipes in a browser');
     if (browser !== undefined) cluster = await Cluster.start({ workers: 2, app: app.dir });
   });
 

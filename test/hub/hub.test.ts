@@ -21,7 +21,7 @@ class HandedOrder implements Broker {
 
   async start(replica: Replica): Promise<void> {
     this.replica = replica;
-    replica.join(EPOCH, NO_LOSSES);
+    replica.enter(EPOCH, NO_LOSSES);
     replica.follow(false);
   }
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Gap } from '../../lib/log/gaps';
-import { Log } from '../../lib/log/reader';
-import type { Reader } from '../../lib/log/reader_state';
+import type { Reader } from '../../lib/log/reader';
+import { ReadLog } from '../support/read_log';
 
 const EPOCH = 'aaaaaaaa';
 const WIDE = { age: 1e9, count: 1e9, bytes: 1e9 };
@@ -11,7 +11,7 @@ const WIDE = { age: 1e9, count: 1e9, bytes: 1e9 };
 /** A log with a hand-driven clock, and messages that are their own number. */
 function makeLog(bounds = WIDE) {
   const clock = { now: 0 };
-  const log = new Log(bounds, () => clock.now);
+  const log = new ReadLog(bounds, () => clock.now);
   log.begin({ epoch: EPOCH, seq: 0 });
   let seq = 0;
   return {
@@ -31,7 +31,7 @@ function textOf(frames: Buffer | undefined): string {
   return [...(frames?.toString() ?? '').matchAll(/^data: (.*)$/gm)].map((match) => match[1]).join('');
 }
 
-function readAll(log: Log, reader: Reader, maxBytes = 1e9): { text: string; gaps: Gap[] } {
+function readAll(log: ReadLog, reader: Reader, maxBytes = 1e9): { text: string; gaps: Gap[] } {
   let text = '';
   const gaps: Gap[] = [];
   for (;;) {
@@ -46,13 +46,13 @@ const cursor = (seq: number): string => `${EPOCH}-${seq}`;
 
 describe('Log', () => {
   it('tells what it let go of itself, whatever it has learnt of an earlier epoch since', () => {
-    const log = new Log({ ...WIDE, count: 1 });
+    const log = new ReadLog({ ...WIDE, count: 1 });
     const append = (epoch: string, seq: number): unknown =>
       log.append({ keys: ['a'], body: `data: ${seq}\n`, position: { epoch, seq } });
     append(EPOCH, 1);
     append('bbbbbbbb', 2);
     append('bbbbbbbb', 3);
-    log.lose(EPOCH, { keys: [{ key: 'a', seq: 2, reason: 'lost' }], others: undefined });
+    log.log.lose(EPOCH, { keys: [{ key: 'a', seq: 2, reason: 'lost' }], others: undefined });
     append('bbbbbbbb', 4);
     log.settle(log.head);
     assert.deepEqual(log.resume('bbbbbbbb-1', ['a']).gaps, [{ reason: 'evicted', keys: ['a'] }]);
@@ -63,7 +63,7 @@ describe('Log', () => {
   it('gives a reader what came after it, of its keys, in order, each once', () => {
     const { log, append } = makeLog();
     append(['a']);
-    const reader = log.readFromHead(['a', 'b']);
+    const reader = log.fromHead(['a', 'b']);
     append(['b']);
     append(['c']);
     append(['a', 'b']);
@@ -74,7 +74,7 @@ describe('Log', () => {
 
   it('reads at most maxBytes at once, but always a message', () => {
     const { log, append } = makeLog();
-    const reader = log.readFromHead(['a']);
+    const reader = log.fromHead(['a']);
     for (let i = 0; i < 4; i++) append(['a'], { text: '🐎' });
     const frame = Buffer.from(`data: 🐎\nid: ${cursor(4)}\n\n`);
     const { length } = frame;
@@ -82,7 +82,6 @@ describe('Log', () => {
     assert.equal(log.read(reader, 1).frames?.length, length);
     assert.deepEqual(log.read(reader, 2.5 * length), {
       frames: frame,
-      count: 1,
       gaps: [],
       resumeAt: undefined,
       more: false,
@@ -93,7 +92,7 @@ describe('Log', () => {
   it('gives readers at the same place with the same keys the same buffer', () => {
     const { log, append } = makeLog();
     const keys = ['a'];
-    const readers = [log.readFromHead(keys), log.readFromHead(keys)] as const;
+    const readers = [log.fromHead(keys), log.fromHead(keys)] as const;
     append(['a']);
     append(['a']);
     assert.equal(log.read(readers[0], 1e9).frames, log.read(readers[1], 1e9).frames);
@@ -101,7 +100,7 @@ describe('Log', () => {
 
   it('gives readers of other keys the same buffer, when it is the same that they are to get', () => {
     const { log, append } = makeLog();
-    const readers = [log.readFromHead(['a']), log.readFromHead(['a', 'b'])] as const;
+    const readers = [log.fromHead(['a']), log.fromHead(['a', 'b'])] as const;
     append(['a']);
     append(['a']);
     assert.equal(log.read(readers[0], 1e9).frames, log.read(readers[1], 1e9).frames);
@@ -123,7 +122,7 @@ describe('Log', () => {
     for (const isFirst of [true, false]) {
       const { log, append } = makeLog();
       const keys = ['a'];
-      const live = log.readFromHead(keys);
+      const live = log.fromHead(keys);
       append(keys);
       append(keys, { inOrder: false });
       const { reader } = log.resume(cursor(0), keys);
@@ -183,12 +182,12 @@ describe('Log', () => {
     log.append({ keys: ['a'], body: 'data: new \n', position: { epoch: 'bbbbbbbb', seq: 1 } });
     const { reader, gaps } = log.resume(cursor(1), ['a']);
     assert.deepEqual([readAll(log, reader).text, gaps], ['2 new ', []]);
-    assert.equal(log.cursor, 'bbbbbbbb-1');
+    assert.equal(log.log.cursor, 'bbbbbbbb-1');
   });
 
   it('gives messages without a place in the order only to those who were there', () => {
     const { log, append } = makeLog();
-    const live = log.readFromHead(['a']);
+    const live = log.fromHead(['a']);
     append(['a']);
     append(['a'], { inOrder: false });
     append(['a']);
@@ -200,16 +199,16 @@ describe('Log', () => {
 
   it('lets go by count only of what is settled, so that a burst reaches everyone', () => {
     const { log, append } = makeLog({ ...WIDE, count: 2 });
-    const reader = log.readFromHead(['a']);
+    const reader = log.fromHead(['a']);
     for (let i = 0; i < 5; i++) append(['a']);
     assert.deepEqual(readAll(log, reader), { text: '1 2 3 4 5 ', gaps: [] });
     log.settle(log.head);
-    assert.equal(log.size.messages, 2);
+    assert.equal(log.log.size.messages, 2);
   });
 
   it('tells a reader once of what left before it was read, and goes on', () => {
     const { log, append } = makeLog({ ...WIDE, count: 2 });
-    const reader = log.readFromHead(['a', 'b']);
+    const reader = log.fromHead(['a', 'b']);
     append(['b']);
     for (let i = 0; i < 5; i++) append(['a']);
     append(['b']);
@@ -266,8 +265,8 @@ describe('Log', () => {
     append(['a']);
     log.settle(log.head);
     clock.now = 1_001;
-    log.expire();
-    assert.equal(log.size.messages, 0);
+    log.log.expire();
+    assert.equal(log.log.size.messages, 0);
     assert.deepEqual(log.resume(cursor(0), ['a', 'b']).gaps, [{ reason: 'expired', keys: ['a'] }]);
     assert.deepEqual(log.resume(cursor(1), ['a']).gaps, []);
   });
@@ -276,19 +275,19 @@ describe('Log', () => {
     const { log, append } = makeLog({ ...WIDE, bytes: 10_000 });
     for (let i = 0; i < 1_000; i++) {
       append([`k${i % 7}`], { text: 'x'.repeat(100) });
-      assert.ok(log.size.bytes <= 10_000);
+      assert.ok(log.log.size.bytes <= 10_000);
     }
     append(['a'], { text: 'x'.repeat(50_000) });
-    assert.equal(log.size.messages, 1);
+    assert.equal(log.log.size.messages, 1);
   });
 
   it('holds nothing for keys whose messages are gone but a bounded memory of the loss', () => {
     const { log, append } = makeLog({ ...WIDE, count: 0 });
     for (let i = 0; i < 40_000; i++) append([`k${i}`]);
     log.settle(log.head);
-    assert.equal(log.size.messages, 0);
-    assert.equal(log.size.bytes, 0);
-    assert.ok(log.size.keys <= 16_384);
+    assert.equal(log.log.size.messages, 0);
+    assert.equal(log.log.size.bytes, 0);
+    assert.ok(log.log.size.keys <= 16_384);
     // The oldest are forgotten together: none of them is silent, and whoever was past them is not told.
     assert.deepEqual(log.resume(cursor(0), ['k5']).gaps, [{ reason: 'evicted', keys: ['k5'] }]);
     assert.deepEqual(log.resume(cursor(30_000), ['k5']).gaps, []);
@@ -348,14 +347,14 @@ describe('Log', () => {
             const one = readers[each.read];
             if (one !== undefined) read(one, each.bytes);
           } else if ('join' in each) {
-            open(log.readFromHead(each.join), [], () => false);
+            open(log.fromHead(each.join), [], () => false);
           } else if ('resume' in each) {
             const from = Math.min(each.resume, seq);
             const { reader, gaps } = log.resume(cursor(from), each.of);
             open(reader, gaps, (message) => message.inOrder && message.seq > from);
           } else if ('wait' in each) {
             clock.now += each.wait;
-            log.expire();
+            log.log.expire();
           } else {
             log.settle(log.head);
           }

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { user } from '../../lib';
-import { Hub } from '../../lib/hub/hub';
+import { MemoryBroker } from '../../lib/broker/memory';
+import { assemble, type Parts } from '../../lib/parts';
 import { eventually } from '../support/eventually';
 import { optionsWith, plainServers, type PlainServer } from '../support/plain';
 import { Stream } from '../support/stream';
@@ -261,25 +262,26 @@ describe('mailboxes of two processes', () => {
     fc.assert(
       fc.property(bounds, histories, fc.array(step, { maxLength: 60 }), (mailbox, history, steps) => {
         let seq = 0;
-        const hubs: Hub[] = [];
+        const processes: Parts[] = [];
         const begin = (i: number): void => {
           const log = (message: string | Error): void => assert.fail(message);
-          const hub = new Hub(optionsWith({ history, mailbox: { ...MAILBOX, ...mailbox } }), {
-            info: log,
-            warn: log,
-            error: log,
+          const options = optionsWith({ history, mailbox: { ...MAILBOX, ...mailbox } });
+          const process = assemble({
+            options,
+            broker: new MemoryBroker(),
+            logger: { info: log, warn: log, error: log },
           });
-          const other = hubs[1 - i];
-          const past = other?.history(0);
-          hub.join(epoch, past?.losses ?? { keys: [], others: undefined });
+          const { hub, takenMail } = process;
+          const past = processes[1 - i]?.hub.handover(0);
+          hub.enter(epoch, past?.losses ?? { keys: [], others: undefined });
           for (const message of past?.messages ?? [])
             hub.deliver(JSON.parse(JSON.stringify(message)) as typeof message, { epoch, seq: message.seq });
-          if (past !== undefined) hub.sort(past.mail);
+          if (past !== undefined) hub.keepWaiting(past.mail);
           hub.arrive({ epoch, seq });
           const act = (taken: [string, string][], told: [string, string][]): void => {
             const position = { epoch, seq: ++seq };
-            for (const each of hubs) {
-              each.deliver(
+            for (const each of processes) {
+              each.hub.deliver(
                 {
                   keys: [],
                   body: '',
@@ -294,11 +296,9 @@ describe('mailboxes of two processes', () => {
             }
           };
           // What is told is heard once the read is over.
-          hub.onTake({
-            take: (...each) => acts.push(() => act([each], [])),
-            tell: (...each) => acts.push(() => act([], [each])),
-          });
-          hubs[i] = hub;
+          takenMail.take = (...each) => void acts.push(() => act([each], []));
+          takenMail.tell = (...each) => void acts.push(() => act([], [each]));
+          processes[i] = process;
         };
         const acts: (() => void)[] = [];
         begin(0);
@@ -307,15 +307,15 @@ describe('mailboxes of two processes', () => {
         for (const each of steps) {
           if ('publish' in each) {
             const position = { epoch, seq: ++seq };
-            for (const hub of hubs) hub.deliver({ keys: each.publish, body: `data: ${seq}\n` }, position);
+            for (const { hub } of processes) hub.deliver({ keys: each.publish, body: `data: ${seq}\n` }, position);
             for (const key of each.publish) waiting.get(key)?.push(String(seq));
           } else if ('read' in each) {
-            const { log } = hubs[each.read]!;
-            const { reader, gaps } = log.open(['@all', 'news', ...each.of]);
+            const { readers } = processes[each.read]!;
+            const { reader, gaps } = readers.begin(['@all', 'news', ...each.of]);
             const told = new Set(gaps.flatMap(({ keys }) => keys));
             let text = '';
             for (let more = true; more;) {
-              const batch = log.read(reader, each.bytes);
+              const batch = readers.read(reader, each.bytes);
               text += batch.frames?.toString() ?? '';
               for (const { keys } of batch.gaps) for (const key of keys) told.add(key);
               more = batch.more;
@@ -336,8 +336,8 @@ describe('mailboxes of two processes', () => {
           } else if ('restart' in each) {
             begin(each.restart);
           } else {
-            const { log } = hubs[each.settle]!;
-            log.settle(log.head);
+            const { readers } = processes[each.settle]!;
+            readers.settle(readers.head);
           }
         }
       }),

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import type { Connection } from '../../lib/connection/connection';
 import { Confirmations } from '../../lib/pump/confirmations';
-import { Log } from '../../lib/log/reader';
+import { Pools } from '../../lib/connection/pools';
+import type { Reader } from '../../lib/log/reader';
 import { Cluster } from '../support/cluster';
 import { plainServers } from '../support/plain';
+import { ReadLog } from '../support/read_log';
 import { Stream } from '../support/stream';
 
 const start = plainServers();
@@ -14,35 +16,34 @@ async function open(url: string, options?: Parameters<typeof Stream.open>[1]): P
 }
 
 describe('Confirmations', () => {
-  it('counts who was there or comes back from before it, by a key held then, and nobody who came after it', async () => {
-    const log = new Log({ age: 1e9, count: 1e9, bytes: 1e9 });
+  it('counts who was there when it arrived, or had come back from before it, by a key held then', async () => {
+    const log = new ReadLog({ age: 1e9, count: 1e9, bytes: 1e9 });
     log.begin({ epoch: 'aaaaaaaa', seq: 0 });
-    const append = (seq: number): unknown =>
+    const append = (seq: number): { offset: number; keys: string[] } => {
       log.append({ keys: ['a'], body: 'data: x\n', position: { epoch: 'aaaaaaaa', seq } });
+      return { offset: log.head, keys: ['a'] };
+    };
     append(1);
-    const readers = { there: log.readFromHead(['a']), granted: log.readFromHead(['b']) };
-    append(2);
+    const pools = new Pools(() => false);
+    const enter = (reader: Reader): Reader => {
+      for (const key of ['@all', 'a']) pools.enter(key, { reader } as Connection);
+      return reader;
+    };
+    const granted = enter(log.fromHead(['b']));
     const { reader: back } = log.resume('aaaaaaaa-1', ['a']);
-    const { reader: seen } = log.resume('aaaaaaaa-2', ['a']);
-    log.rekey(readers.granted, ['a', 'b']);
-    const all = [readers.there, readers.granted, back, seen, log.readFromHead(['a']), log.readUnseated(['a'])];
-    for (const reader of all) log.read(reader, 1e9);
-    const confirmations = new Confirmations(
-      () => all.map((reader) => ({ reader }) as Connection),
-      () => true,
-    );
+    const all = [enter(log.fromHead(['a'])), granted, enter(back), enter(log.readers.unplaced(['a']))];
+    const confirmations = new Confirmations(pools);
     const counted = confirmations.count('name');
-    confirmations.arrive('name', { offset: 2, keys: ['a'] });
+    confirmations.arrive('name', append(2));
+    log.rekey(granted, ['a', 'b']);
+    all.push(enter(log.fromHead(['a'])), enter(log.resume('aaaaaaaa-2', ['a']).reader));
+    for (const reader of all) log.read(reader, 1e9);
     confirmations.settle(2);
     assert.equal(await counted, 2);
   });
 
   it('says that a message has not arrived', async () => {
-    const confirmations = new Confirmations(
-      () => [],
-      () => true,
-    );
-    assert.equal(await confirmations.count('name'), null);
+    assert.equal(await new Confirmations(new Pools(() => false)).count('name'), null);
   });
 });
 

@@ -1,6 +1,8 @@
 import type { Broker, Draft } from '../../lib/order/broker';
-import { toCursor, type Position } from '../../lib/order/cursor';
-import { Hub } from '../../lib/hub/hub';
+import { parseLastEventId, toCursor, type Position } from '../../lib/order/cursor';
+import { assemble } from '../../lib/parts';
+import type { Hub } from '../../lib/hub/hub';
+import type { Readers } from '../../lib/log/readers';
 import type { SseOptions } from '../../lib/options/options';
 import { optionsWith } from './plain';
 
@@ -8,6 +10,7 @@ import { optionsWith } from './plain';
 export class Member {
   readonly broker: Broker;
   readonly hub: Hub;
+  readonly readers: Readers;
   readonly delivered: string[] = [];
 
   constructor(broker: Broker, overrides: Partial<Record<keyof SseOptions, unknown>> = {}) {
@@ -15,7 +18,8 @@ export class Member {
       throw new Error('the hub logged', { cause: message });
     };
     this.broker = broker;
-    this.hub = new Hub(optionsWith(overrides), { info: fail, warn: fail, error: fail });
+    const logger = { info: fail, warn: fail, error: fail };
+    ({ hub: this.hub, readers: this.readers } = assemble({ options: optionsWith(overrides), broker, logger }));
     const deliver = this.hub.deliver.bind(this.hub);
     this.hub.deliver = (message, position) => {
       this.delivered.push(message.body);
@@ -33,9 +37,9 @@ export class Member {
 
   /** What a client of some keys that comes back would be sent: the texts, and the keys of its gaps. */
   resume(position: Position, keys: readonly string[] = ['a']): { texts: string; gaps: string[] } {
-    const { reader, gaps } = this.hub.log.resume(toCursor(position), keys);
+    const { reader, gaps } = this.readers.resume(parseLastEventId(toCursor(position)), keys);
     const lost = gaps.flatMap((gap) => gap.keys);
-    const { frames } = this.hub.log.read(reader, Number.MAX_SAFE_INTEGER);
+    const { frames } = this.readers.read(reader, Number.MAX_SAFE_INTEGER);
     const texts = (frames?.toString() ?? '')
       .replaceAll(/id: .*\n\n/g, '')
       .trim()

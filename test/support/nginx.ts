@@ -8,17 +8,17 @@ import { eventually } from './eventually';
 import { freePort } from './free_port';
 import { descendantsOf } from './processes';
 import { findProgram } from './program';
-import { snippetsOf } from './readme';
+import { blocksOf } from './docs';
 
 const NGINX = { title: 'nginx', names: ['nginx'], debian: 'nginx' };
 const TLS = path.join(__dirname, '../fixtures/tls');
-const CHAPTER = 'HTTP/2 and proxies';
+const PAGE = 'docs/production.md';
 const CONNECT_MS = 2_000;
 
 /** A change of the configuration: a text that stands in it once, and what to write in its place. */
 export type Change = readonly [text: string, instead: string];
 
-/** An nginx of a test's own, configured with the text of the README. */
+/** An nginx of a test's own, configured with the text of the docs. */
 export class Nginx {
   readonly port: number;
   /** The certificate that it shows. */
@@ -73,10 +73,10 @@ export class Nginx {
     rmSync(this.#dir, { recursive: true, force: true });
   }
 
-  /** The README's text, but for where things are, and with all that a system's own configuration adds to it at worst. */
+  /** The text of the docs, but for where things are, and with all that a system's own configuration adds to it at worst. */
   #configure(appPort: number, changes: readonly Change[]): void {
-    const [snippet, ...others] = snippetsOf(CHAPTER).filter(({ file }) => file.endsWith('nginx.conf'));
-    if (snippet === undefined || others.length > 0) throw new Error(`README.md: "${CHAPTER}" needs one nginx.conf`);
+    const [block, ...others] = blocksOf(PAGE).filter(({ language }) => language === 'nginx');
+    if (block === undefined || others.length > 0) throw new Error(`${PAGE} needs one nginx.conf`);
     const places: Change[] = [
       ['listen 443 ', `listen 127.0.0.1:${this.port} `],
       ['127.0.0.1:7001', `127.0.0.1:${appPort}`],
@@ -84,7 +84,7 @@ export class Nginx {
       ['/etc/nginx/example.com.key', path.join(TLS, 'key.pem')],
       ['\nhttp {\n', `\nhttp {\n${this.#additions()}`],
     ];
-    const text = [...places, ...changes].reduce(replaceOnce, snippet.code);
+    const text = [...places, ...changes].reduce(replaceOnce, block.code);
     writeFileSync(path.join(this.#dir, 'nginx.conf'), text);
   }
 
@@ -123,7 +123,7 @@ export class Nginx {
 }
 
 function replaceOnce(text: string, [part, instead]: Change): string {
-  if (text.split(part).length !== 2) throw new Error(`the nginx.conf of README.md does not have "${part}" once`);
+  if (text.split(part).length !== 2) throw new Error(`the nginx.conf of ${PAGE} does not have "${part}" once`);
   return text.replace(part, () => instead);
 }
 

@@ -1,13 +1,13 @@
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import ts from 'typescript';
-import { snippetsOf } from './readme';
+import { blocksOf } from './docs';
+import { typeErrorsIn } from './type_errors';
 
 const ROOT = path.join(__dirname, '../..');
 const BROWSER = 'the browser';
 
-/** An app that is what the README says, word for word, and from test/fixtures/recipes what it leaves to its reader. */
+/** An app that is what docs/recipes.md says, word for word, and from test/fixtures/recipes what it leaves to its reader. */
 export class RecipesApp {
   readonly dir = mkdtempSync(path.join(tmpdir(), 'egg-sse-recipes-'));
 
@@ -18,7 +18,7 @@ export class RecipesApp {
     const publicDir = path.join(this.dir, 'app/public');
     mkdirSync(publicDir);
     cpSync(path.join(ROOT, 'example/app/public/post.js'), path.join(publicDir, 'post.js'));
-    for (const { heading, file, code } of [...snippetsOf('In five lines'), ...snippetsOf('Recipes')]) {
+    for (const { heading, file = '', code } of [...blocksOf('README.md'), ...blocksOf('docs/recipes.md')]) {
       if (file === BROWSER) {
         const body = bodies[heading];
         if (body !== undefined) this.#write(`app/public/${nameOf(heading)}.html`, pageOf(body, code));
@@ -35,15 +35,7 @@ export class RecipesApp {
 
   /** What the type checker says against it. */
   typeErrors(): string {
-    const { config } = ts.readConfigFile(path.join(ROOT, 'tsconfig.json'), ts.sys.readFile) as { config: object };
-    const { options } = ts.parseJsonConfigFileContent(config, ts.sys, ROOT);
-    const files = ts.sys.readDirectory(this.dir, ['.ts'], ['**/node_modules'], ['**/*.ts']);
-    const program = ts.createProgram(files, { ...options, rootDir: undefined });
-    return ts.formatDiagnostics(ts.getPreEmitDiagnostics(program), {
-      getCanonicalFileName: (name) => name,
-      getCurrentDirectory: () => this.dir,
-      getNewLine: () => '\n',
-    });
+    return typeErrorsIn(this.dir);
   }
 
   remove(): void {

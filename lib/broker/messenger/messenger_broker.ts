@@ -136,12 +136,12 @@ export class MessengerBroker implements Broker {
   /** Takes a part of what was missed; with the last one the worker is live. */
   #take({ epoch, seq, losses, messages, mail, last }: HistoryPart, session: string): void {
     const replica = this.#replica!;
-    if (losses !== undefined) replica.join(epoch, losses);
+    if (losses !== undefined) replica.enter(epoch, losses);
     for (const message of messages) this.#hear(message, { epoch, seq: message.seq });
     // As long as parts come, there is no need to ask again.
     this.#joinedAt = performance.now();
     if (!last) return;
-    if (mail !== undefined) replica.sort(mail);
+    if (mail !== undefined) replica.keepWaiting(mail);
     replica.arrive({ epoch, seq });
     replica.follow(true);
     this.#live = true;
@@ -197,7 +197,7 @@ export class MessengerBroker implements Broker {
   /** Gives a new agent the history, a part per turn: its own clients must not wait for it. */
   async #handOver(session: string): Promise<void> {
     if (!this.#live) return;
-    for (const part of toParts(this.#replica!.history(0))) {
+    for (const part of toParts(this.#replica!.handover(0))) {
       if (this.#stopped) return;
       this.#channel.send('history', { worker: this.#worker, session, part });
       await nextTurn();

@@ -1,4 +1,4 @@
-import type { Poll, Message, Question, Draft, PlacedMessage, Mail, Losses, History } from '../../order/broker';
+import type { Poll, Message, Question, Draft, PlacedMessage, Mail, Losses, Handover } from '../../order/broker';
 import type { Numbered } from '../outbox';
 
 /** What an app worker says to the agent. `worker` is its name, which no other process ever has. */
@@ -54,7 +54,7 @@ export interface HistoryPart {
 export const PART_LENGTH = 512 * 1024;
 
 /** Cuts a history into parts, at least one. */
-export function toParts({ position: { epoch, seq }, losses, messages, mail }: History): HistoryPart[] {
+export function toParts({ position: { epoch, seq }, losses, messages, mail }: Handover): HistoryPart[] {
   const parts: PlacedMessage[][] = [[]];
   let length = 0;
   for (const message of messages) {

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   type Broker,
   type Draft,
-  type History,
+  type Handover,
   type Message,
   type PlacedMessage,
   type Poll,
@@ -267,7 +267,7 @@ export class Sequencer implements Broker {
     let from = epoch === this.#epoch ? seq : 0;
     const begun = this.#epoch;
     for (;;) {
-      const parts = toParts(this.#replica!.history(from));
+      const parts = toParts(this.#replica!.handover(from));
       const isAll = parts.length === 1;
       // What is on its way to all goes first: the worker takes it for what it has missed.
       if (isAll) this.#flush();
@@ -311,12 +311,12 @@ export class Sequencer implements Broker {
     this.#begin({ epoch, seq });
   }
 
-  #inherit({ position, losses, messages, mail }: History): void {
+  #inherit({ position, losses, messages, mail }: Handover): void {
     const replica = this.#replica!;
     this.#inheritance = undefined;
-    replica.join(position.epoch, losses);
+    replica.enter(position.epoch, losses);
     for (const message of messages) replica.deliver(message, { epoch: position.epoch, seq: message.seq });
-    replica.sort(mail);
+    replica.keepWaiting(mail);
     replica.arrive(position);
     for (const message of this.#deferred) replica.deliver(message, { epoch: this.#epoch, seq: message.seq });
     this.#deferred = [];
@@ -329,7 +329,7 @@ export class Sequencer implements Broker {
     this.#candidates.clear();
     this.#flush();
     if (this.#inheritance === undefined) {
-      this.#replica!.join(epoch, NO_LOSSES);
+      this.#replica!.enter(epoch, NO_LOSSES);
       this.#replica!.arrive({ epoch, seq });
     }
     this.#epoch = epoch;

@@ -1,4 +1,4 @@
-import type { History, PlacedMessage, Losses, Mail } from '../../order/broker';
+import type { Handover, PlacedMessage, Losses, Mail } from '../../order/broker';
 import type { HistoryPart } from './protocol';
 import type { Position } from '../../order/cursor';
 
@@ -14,7 +14,7 @@ export class Inheritance {
   readonly #position: Position;
   readonly #candidates: string[];
   readonly #ask: (worker: string) => void;
-  readonly #onDone: (history: History) => void;
+  readonly #onDone: (history: Handover) => void;
   readonly #patience: number;
   readonly #timer: NodeJS.Timeout;
   #from: string | undefined;
@@ -26,7 +26,7 @@ export class Inheritance {
   constructor(
     position: Position,
     candidates: readonly string[],
-    options: { ask: (worker: string) => void; onDone: (history: History) => void; patience: number },
+    options: { ask: (worker: string) => void; onDone: (history: Handover) => void; patience: number },
   ) {
     this.#position = position;
     this.#candidates = [...candidates];

@@ -424,7 +424,7 @@ export class RedisBroker implements Broker {
         if (place.term === term) places.set(key, [...(places.get(key) ?? []), place.seq]);
       }
       const lost = this.#concerning(unread, first - 1).filter(({ seq }) => seq <= last);
-      this.#replica!.sort({
+      this.#replica!.keepWaiting({
         epoch: toPosition({ term, seq: 0 }).epoch,
         first,
         last,
@@ -447,7 +447,7 @@ export class RedisBroker implements Broker {
     if (this.#place !== undefined) this.#witness.end(this.#place);
     this.#place = place;
     const position = toPosition(place);
-    this.#replica!.join(position.epoch, NO_LOSSES);
+    this.#replica!.enter(position.epoch, NO_LOSSES);
     this.#replica!.arrive(position);
   }
 
@@ -485,14 +485,14 @@ export class RedisBroker implements Broker {
     const { term, seq } = this.#place!;
     if (to <= seq) return;
     this.#place = { term, seq: to };
-    this.#replica!.join(toPosition(this.#place).epoch, losses);
+    this.#replica!.enter(toPosition(this.#place).epoch, losses);
     this.#replica!.arrive(toPosition(this.#place));
   }
 
   /** Hears from a witness what the store has lost. */
   #learn(testimony: Testimony): void {
     const losses = this.#witness.learn(testimony, (host) => this.#concerns(host));
-    if (losses !== undefined) this.#replica!.join(toPosition(testimony).epoch, losses);
+    if (losses !== undefined) this.#replica!.enter(toPosition(testimony).epoch, losses);
   }
 
   /** Sends what waits, a batch after the other, each when Redis has taken the one before. */

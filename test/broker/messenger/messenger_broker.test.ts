@@ -207,7 +207,7 @@ describe('the messenger broker', () => {
   it('tells those who missed it of what is lost meanwhile', async () => {
     const { master, members } = await start(2, {}, { history: { age: 1e6, count: 1, bytes: 1e9 } });
     await members[0]!.publish('1');
-    const reader = members[1]!.hub.log.readFromHead(['a']);
+    const reader = members[1]!.readers.fromHead(['a']);
     const { epoch } = members[1]!.hub.position!;
     let lost = 0;
     master.loses = (name, pid) => name === 'egg-sse:order' && pid === members[1]!.pid && lost++ < 2;
@@ -215,7 +215,7 @@ describe('the messenger broker', () => {
     await members[0]!.publish('3');
     await members[0]!.publish('4');
     await eventually(() => members[1]!.delivered.at(-1) === '4');
-    const { gaps, frames } = members[1]!.hub.log.read(reader, 1e6);
+    const { gaps, frames } = members[1]!.readers.read(reader, 1e6);
     assert.deepEqual(gaps, [{ reason: 'evicted', keys: ['a'] }]);
     assert.match(frames!.toString(), /4/);
     assert.deepEqual(members[1]!.resume({ epoch, seq: 1 }).gaps, ['a']);

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { RedisBroker, type RedisTimes } from '../../../lib/broker/redis/redis_broker';
 import { readRedisConfig } from '../../../lib/redis/settings';
-import { Takes } from '../../../lib/log/taken_mail';
 import { eventually } from '../../support/eventually';
 import { Member } from '../../support/member';
 import { optionsWith } from '../../support/plain';
@@ -69,9 +68,9 @@ if (hasRedis('the tests of the Redis broker')) {
     const mailbox = { keys: ['box:*'], age: 60_000, count: 1_000, bytes: 1e8 };
 
     /** What a client of a mailbox gets that opens now. */
-    const open = ({ hub }: Member, key: string): { texts: string[]; gaps: unknown } => {
-      const { reader, gaps } = hub.log.open(['@all', key]);
-      const { frames } = hub.log.read(reader, Number.MAX_SAFE_INTEGER);
+    const open = ({ readers }: Member, key: string): { texts: string[]; gaps: unknown } => {
+      const { reader, gaps } = readers.begin(['@all', key]);
+      const { frames } = readers.read(reader, Number.MAX_SAFE_INTEGER);
       return { texts: [...(frames?.toString() ?? '').matchAll(/^data: (.*)$/gm)].map(([, text]) => text!), gaps };
     };
 
@@ -84,8 +83,6 @@ if (hasRedis('the tests of the Redis broker')) {
         const { admin } = range.server;
         assert.deepEqual([await admin.xlen('{egg-sse:test}:order'), await admin.xlen('{egg-sse:test}:mail')], [5, 5]);
         const late = await range.join({ mailbox }, { count: 5 });
-        const takes = new Takes((act) => late.broker.publish({ keys: [], body: '', act }, 'everywhere'));
-        late.hub.onTake(takes);
         assert.deepEqual(open(late, 'box:a'), {
           texts: Array.from({ length: 9 }, (_, i) => String(12 + i)),
           gaps: [{ reason: 'evicted', keys: ['box:a'] }],
