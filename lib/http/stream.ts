@@ -7,7 +7,7 @@ import { encode, encodeOwn, toFrame, type EncodedEvent, type SseMessage } from '
 import type { Joined } from '../hub/joining';
 import type { SseLogger } from '../base/logger';
 import type { First } from '../options/open';
-import { Publication } from '../base/promises';
+import { LoggedPromise } from '../base/promises';
 import { Source, type SseSource } from './source';
 
 /** How a source is piped. */
@@ -96,7 +96,7 @@ export class SseStream {
    * once the stream is over. It is never an unhandledRejection.
    */
   send(message: SseMessage): Promise<void> {
-    return Publication.of(this.#send(message), (error) => {
+    return LoggedPromise.of(this.#send(message), (error) => {
       // That a client has left is no failure, and one line is enough for all that is too much for it.
       if (error === this.#over?.error || this.#hasLogged) return;
       this.#hasLogged = true;
