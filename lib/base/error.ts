@@ -22,7 +22,7 @@ export class SseError extends Error {
   }
 }
 
-/** An error as a client is told of it: only with its own text if it is meant for clients, since others may hold secrets. */
+/** An error as a client is told of it: an error that is not for clients loses its text, which may hold secrets. */
 export function toTold(error: unknown): { readonly code: string; readonly message: string } {
   if (error instanceof SseError) return { code: error.code, message: error.message };
   const { expose, code, message } = (error ?? {}) as Partial<Record<string, unknown>>;

@@ -15,7 +15,7 @@ import {
 } from './check';
 import { saysWhere } from './redis';
 
-/** Whom a bridge publishes to: those who hold a key, or all. */
+/** The connections that a bridge publishes to: those that hold a key, or all. */
 export interface SseTarget {
   /** With several keys, a connection that holds more than one of them gets one copy. */
   key?: string | readonly string[];
@@ -23,62 +23,62 @@ export interface SseTarget {
   all?: true;
 }
 
-/** Where a bridge publishes what arrives. */
+/** The way that a bridge publishes what arrives. */
 export interface SseRoute extends SseTarget {
-  /** The name of what is published, unless it brings one. */
+  /** The event's name, unless the message that arrives has one. */
   event?: string;
-  /** Left out: `host`, as of whatever the agent publishes. */
+  /** Left out: `host`, as for all that the agent publishes. */
   reach?: 'host' | 'everywhere';
 }
 
 /**
- * `config.sse.bridges.redis`: what others publish in Redis. Besides these two it says where that Redis is, as
- * `config.sse.redis` does, which it is if nothing says so.
+ * `config.sse.bridges.redis`: Redis channels whose messages are published. Its other options say where that Redis is, as
+ * those of `config.sse.redis` do; without any, it is the Redis of `config.sse.redis`.
  */
 export interface SseRedisBridge {
-  /** By the channel; `true` is the key of the channel's name, a string is another key. */
+  /** Routes by channel: `true` publishes to the key of the channel's name, a string to the key that it is. */
   channels?: Readonly<Record<string, true | string | SseRoute>>;
-  /** By the pattern, as `PSUBSCRIBE` has it; `true` is the key of the name of the channel, not of the pattern. */
+  /** Routes by pattern of `PSUBSCRIBE`: `true` publishes to the key of the channel's name, not of the pattern. */
   patterns?: Readonly<Record<string, true | string | SseRoute>>;
-  /** The name of a client of the app's; `true`: its only one. */
+  /** The name of one of the app's own clients; `true`: its only one. */
   client?: string | true;
   /** Options of ioredis. */
   readonly [option: string]: unknown;
 }
 
-/** `config.sse.bridges`: what publishes by itself what reaches the agent from elsewhere. */
+/** `config.sse.bridges`: messages that reach the agent from elsewhere, and are published by themselves. */
 export interface SseBridges {
-  /** By the messenger's action; a string is the key. */
+  /** Routes by action of Egg's messenger; a string is the key. */
   messenger?: Readonly<Record<string, string | SseRoute>>;
   redis?: SseRedisBridge;
 }
 
 /** `config.sse.publisher`: `POST {path}`, for services that are not Egg. */
 export interface SsePublisher {
-  /** `null`: it is off. */
+  /** One or several; `null`: off. */
   secret: string | readonly string[] | null;
-  /** What may be published to: keys, or beginnings of keys with a `*` behind; `null`: everything. */
+  /** Keys that may be published to, or beginnings of keys with a `*` behind; `null`: all keys, and every connection. */
   keys: readonly string[] | null;
-  /** of a body */
+  /** bytes of a request's body */
   maxBytes: number;
-  /** ms a body may take */
+  /** ms that a body may take to arrive */
   timeout: number;
 }
 
 const MIN_SECRET_LENGTH = 16;
-// What can stand in a header as it is, after "Bearer ".
+// The characters that a header can hold after "Bearer ".
 const SECRET = /^[\x21-\x7e]+$/;
-// The names that the plugin and Egg give to their own actions.
+// Actions of the plugin and of Egg.
 const RESERVED_ACTION = /^egg-(sse:|ready$|pids$|schedule$)/;
 
-/** The options that say whom something is published to, and under what name. */
+/** The checks of a target, and of the event's name. */
 export const TARGET_CHECKS = {
   key: optional(when<string | readonly string[]>(isKeys, 'a non-empty string, or an array of them with at least one')),
   all: optional(oneOf<true>(true)),
   event: optional(checkEvent),
 };
 
-/** Refuses a target that is none or two; `option` is what holds it. */
+/** Refuses a target that is none or two; `option` is the one that it stands in. */
 export function checkTarget(option: Option, { key, all }: SseTarget): void {
   if ((key === undefined) === (all === true)) return;
   throw option.error(
@@ -117,13 +117,13 @@ const checkChannels = optional(
     if (channel === '') throw option.error('has no name; name the channel');
     if (option.value === true) return true;
     const route = checkRoute(option, 'true, a key, or { key | all, event?, reach? }');
-    // Without a key it is the channel's.
+    // A route without a key has the channel's.
     if (typeof route !== 'string') checkTarget(option, { key: route.all === true ? undefined : channel, ...route });
     return route;
   }),
 );
 
-/** Refuses, with `ERR_SSE_CONFIG`, a `config.sse.bridges` that has no Redis, neither its own nor `config.sse.redis`. */
+/** Refuses, with `ERR_SSE_CONFIG`, a bridge to Redis that has neither a Redis of its own nor `config.sse.redis`. */
 export function checkWhere({ redis: bridge }: SseBridges, redis: object | false): void {
   if (bridge === undefined) return;
   const { channels: _, patterns: __, ...own } = bridge;
@@ -157,7 +157,7 @@ function checkEvent(option: Option): string {
 /** Checks `config.sse.publisher`, unless it is off. No error shows a secret: errors go to logs. */
 export const checkPublisher: Check<SsePublisher> = (option) => {
   const expected = '{ secret, … } or false';
-  // It may be the secret.
+  // The text may be the secret.
   if (typeof option.value === 'string') throw option.error(`is a text; it must be ${expected}`);
   return group(expected, PUBLISHER_CHECKS)(option);
 };
@@ -181,7 +181,7 @@ function checkSecret(option: Option): SsePublisher['secret'] {
   );
 }
 
-/** What is wrong with a secret, without a character of it. */
+/** Says what is wrong with a secret, without a character of it. */
 function weaknessOf(secret: unknown): string | undefined {
   if (Array.isArray(secret)) {
     if (secret.length === 0) return 'is an empty array';
@@ -192,7 +192,7 @@ function weaknessOf(secret: unknown): string | undefined {
   return SECRET.test(secret) ? undefined : 'has spaces, or characters that are not ASCII, which a header cannot hold';
 }
 
-/** Whether requests may publish at all. */
+/** Whether requests may publish. */
 export function isOn(publisher: SsePublisher | false): publisher is SsePublisher {
   return publisher !== false && publisher.secret !== null;
 }

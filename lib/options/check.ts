@@ -10,10 +10,10 @@ export type Check<T> = (option: Option) => T;
 /** The checks of an object's options, by their names. */
 export type Checks<T> = { readonly [name in keyof T]-?: Check<T[name]> };
 
-// Timers of Node hold 31 bits of ms and fire at once beyond.
+/** The longest time of Node's timers: beyond 31 bits of ms they fire at once. */
 export const MAX_MS = 2 ** 31 - 1;
 
-/** An option as it was given, and where it stands: both are named by the errors about it. */
+/** An option as it was given, with its path: the errors about it name both. */
 export class Option {
   readonly value: unknown;
   readonly #path: string;
@@ -40,18 +40,18 @@ export class Option {
     return new Option(this.#path, value, this.#code);
   }
 
-  /** The error of a value that cannot be. */
+  /** The error for a value that is wrong. */
   wrong(expected: string): SseError {
     return this.error(`is ${show(this.value)}; it must be ${expected}`);
   }
 
-  /** An error whose text begins with where this option stands. */
+  /** An error whose text begins with this option's path. */
   error(text: string): SseError {
     return new SseError(this.#code, `${this.#path} ${text}`);
   }
 }
 
-/** An object of options; a name that is neither in `checks` nor `ignored` is refused. */
+/** Checks an object of options; refuses a name that is neither in `checks` nor `ignored`. */
 export function group<T>(
   expected: string,
   checks: Checks<T>,
@@ -74,7 +74,7 @@ export function group<T>(
   };
 }
 
-/** An object whose names the app chooses, and whose values are all of one kind. */
+/** Checks an object whose names the app chooses, and whose values are all of one kind. */
 export function record<T>(expected: string, check: (entry: Option, name: string) => T): Check<Record<string, T>> {
   return (option) => {
     if (!isObject(option.value)) throw option.wrong(expected);
@@ -82,7 +82,7 @@ export function record<T>(expected: string, check: (entry: Option, name: string)
   };
 }
 
-/** A value that a test accepts. */
+/** Checks a value by a test. */
 export function when<T>(accepts: (value: unknown) => boolean, expected: string): Check<T> {
   return (option) => {
     if (!accepts(option.value)) throw option.wrong(expected);
@@ -90,7 +90,7 @@ export function when<T>(accepts: (value: unknown) => boolean, expected: string):
   };
 }
 
-/** An integer within bounds. */
+/** Checks an integer, with its bounds and its unit. */
 export function integer(min: number, max: number, unit: string): Check<number> {
   return when(
     (value) => Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max,
@@ -98,17 +98,17 @@ export function integer(min: number, max: number, unit: string): Check<number> {
   );
 }
 
-/** One of a few values. */
+/** Checks that a value is one of a few. */
 export function oneOf<T>(...values: readonly T[]): Check<T> {
   return when((value) => values.includes(value as T), values.map((value) => JSON.stringify(value)).join(' or '));
 }
 
-/** What may be left out. */
+/** Checks an option unless it is left out. */
 export function optional<T>(check: Check<T>): Check<T | undefined> {
   return (option) => (option.value === undefined ? undefined : check(option));
 }
 
-/** What may be turned off. */
+/** Checks an option unless it is `false`. */
 export function orFalse<T>(check: Check<T>): Check<T | false> {
   return (option) => option.value !== false && check(option);
 }

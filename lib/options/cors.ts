@@ -5,7 +5,7 @@ import { group, oneOf, optional, type Check, type Option } from './check';
 export interface SseCors {
   /** `scheme://host[:port]` as browsers send them, or `'*'` for all pages, which then cannot bring credentials. */
   origins: '*' | readonly string[];
-  /** Whether they may bring cookies and other credentials. Left out: no. */
+  /** Whether these pages may bring cookies and other credentials. Left out: no. */
   credentials?: boolean;
 }
 
@@ -27,7 +27,7 @@ const checkParts = group<SseCors>('{ origins, credentials } or false', {
   credentials: optional(oneOf(true, false)),
 });
 
-/** Refuses, with `ERR_SSE_CONFIG`, headers of every stream that say otherwise than `config.sse.cors`. */
+/** Refuses, with `ERR_SSE_CONFIG`, headers of `config.sse.headers` that contradict `config.sse.cors`. */
 export function checkCorsHeaders(headers: Readonly<Record<string, string | null>>): void {
   for (const [name, value] of Object.entries(headers)) {
     const isOwn = name.toLowerCase() === ALLOW_CREDENTIALS.toLowerCase() || value !== '*';
@@ -55,7 +55,7 @@ function checkOrigins(option: Option): SseCors['origins'] {
   return value as string[];
 }
 
-/** Whether it is written as browsers write it: otherwise it would never match. */
+/** Whether an origin is written as browsers write it: otherwise it would never match. */
 function isOrigin(value: unknown): boolean {
   // `URL` takes a star in a host, but no page has one.
   if (typeof value !== 'string' || !URL.canParse(value) || value.includes('*')) return false;

@@ -33,7 +33,7 @@ export interface SseOptions {
   runs: Bounds | false;
 }
 
-/** `config.sse` as an app writes it: options that are objects may name some of what they hold. */
+/** `config.sse` as an app writes it: options that are objects may leave out some of their own options. */
 export type SseConfig = Omit<SseOptions, 'history' | 'publisher' | 'mailbox' | 'compression' | 'runs'> & {
   compression: Partial<SseCompression> | boolean;
   history: Partial<Bounds> | false;
@@ -52,9 +52,9 @@ export interface Bounds {
   readonly bytes: number;
 }
 
-/** `config.sse.mailbox`: whose messages wait until someone takes them, and the bounds of what waits. */
+/** `config.sse.mailbox`: the keys whose messages wait until a client takes them, and the bounds of the waiting ones. */
 export interface SseMailbox extends Bounds {
-  /** Keys, or beginnings of keys with a `*` behind. None: it is off. */
+  /** Keys, or beginnings of keys with a `*` behind. None: off. */
   keys: readonly string[];
 }
 
@@ -65,15 +65,15 @@ export type SseThrottles = Readonly<Record<string, SseThrottle>>;
 export interface SseThrottle {
   /** ms between two messages of the key to one connection. */
   interval: number;
-  /** What goes out when the interval is over. */
+  /** The message that goes out when the interval is over. */
   keep: 'latest';
 }
 
-/** `config.sse.compression`: how streams are compressed, and which are not. */
+/** `config.sse.compression`: the level of compression, and the streams without it. */
 export interface SseCompression {
-  /** zlib's, 1 (fast) to 9 (small). */
+  /** zlib's level, 1 (fast) to 9 (small) */
   level: number;
-  /** Keys, or beginnings of keys with a `*` behind, that hold secrets: a connection that holds one is sent nothing compressed. */
+  /** Keys, or beginnings of keys with a `*` behind: a connection that holds one is sent nothing compressed. */
   except: readonly string[];
 }
 
@@ -92,7 +92,7 @@ export function checkOptions(config: unknown): SseOptions {
   return options;
 }
 
-// Runs and mailboxes let go by the clock, not by a timer: their age may be longer than a timer's.
+// 30 years.
 const MAX_KEPT_MS = 1e12;
 
 const CHECKS: Checks<SseOptions> = {
@@ -109,7 +109,7 @@ const CHECKS: Checks<SseOptions> = {
   maxKeyLength: integer(1, 8_192, 'characters'),
   pingInterval: integer(0, MAX_MS, 'ms (0 = no pings)'),
   retry: integer(0, MAX_MS, 'ms'),
-  history: orFalse(group('{ age, count, bytes } or false', bounds(MAX_MS, 'messages per key'))),
+  history: orFalse(group('{ age, count, bytes } or false', bounds('messages per key'))),
   throttle: record(`{ key: { interval, keep: 'latest' } }`, checkThrottle),
   maxUnsentBytes: integer(1, 2 ** 31, 'bytes per connection'),
   stallTimeout: integer(1, MAX_MS, 'ms'),
@@ -122,18 +122,18 @@ const CHECKS: Checks<SseOptions> = {
   bridges: checkBridges,
   publisher: orFalse(checkPublisher),
   mailbox: orFalse(checkMailbox),
-  runs: orFalse(group('{ age, count, bytes } or false', bounds(MAX_KEPT_MS, 'messages per run'))),
+  runs: orFalse(group('{ age, count, bytes } or false', bounds('messages per run'))),
 };
 
-// Egg's own switches of a plugin and of a middleware, and an option of 1.x that has lost its meaning.
+// Egg's own switches of a plugin and of a middleware, and an option of 1.x without a meaning in 2.0.
 const IGNORED = ['enable', 'match', 'ignore', 'cacheKey'];
 
 const checkEach = group('an object of options', CHECKS, { ignored: IGNORED });
 
 /** The checks of three bounds; `unit` is what `count` counts. */
-function bounds(maxAge: number, unit: string): Checks<Bounds> {
+function bounds(unit: string): Checks<Bounds> {
   return {
-    age: integer(1, maxAge, 'ms'),
+    age: integer(1, MAX_KEPT_MS, 'ms'),
     count: integer(1, 2 ** 31, unit),
     bytes: integer(1, Number.MAX_SAFE_INTEGER, 'bytes per worker'),
   };
@@ -141,7 +141,7 @@ function bounds(maxAge: number, unit: string): Checks<Bounds> {
 
 function checkMailbox(option: Option): SseMailbox | false {
   const mailbox = checkMailboxParts(option);
-  // Without a key nothing waits.
+  // Without keys no message waits.
   return mailbox.keys.length > 0 && mailbox;
 }
 
@@ -150,7 +150,7 @@ const checkMailboxParts = group<SseMailbox>('{ keys, age, count, bytes } or fals
     (value) => Array.isArray(value) && value.every((key) => isPattern(key) && !SHARED.has(key)),
     `an array of keys, or of beginnings of keys with a "*" behind; not of ${[...SHARED].join(', ')}, which everybody holds`,
   ),
-  ...bounds(MAX_KEPT_MS, 'messages per mailbox'),
+  ...bounds('messages per mailbox'),
 });
 
 function checkThrottle(option: Option, pattern: string): SseThrottle {
@@ -163,7 +163,7 @@ const checkThrottleParts = group<SseThrottle>(`{ interval, keep: 'latest' }`, {
   keep: oneOf('latest'),
 });
 
-/** Fills in what is left out. */
+/** Checks `config.sse.compression`, and fills in what is left out. */
 function checkCompression(option: Option): SseCompression {
   const { value } = option;
   if (value !== true && !isObject(value)) throw option.wrong('{ level, except }, true or false');

@@ -3,7 +3,7 @@ import { integer, isObject, optional, type Check } from './check';
 /** ioredis' own options, as egg-redis and @eggjs/redis take them: with `cluster` and `nodes` for a Redis Cluster. */
 export type RedisOptions = Readonly<Record<string, unknown>>;
 
-/** `config.sse.redis`: the configuration of one of the app's own clients, or options for a client of the plugin's own. */
+/** `config.sse.redis`: the name of one of the app's own clients, whose options it takes, or such options themselves. */
 export type RedisConfig = { readonly client: string | true } | RedisOptions;
 
 // The options that say where a Redis is: a client of the app's, or one of ioredis' own options.
