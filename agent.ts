@@ -39,7 +39,7 @@ export default class SseAgentBoot implements IBoot {
     messenger.on('egg-pids', (pids: readonly number[]) => sequencer?.listening(pids));
 
     agent.sse = new Sse({
-      // The sequencer keeps a history for the workers. Without it there is nobody to keep one for: no client connects here.
+      // The sequencer keeps a history for the workers. Without it there is none to keep: no client connects here.
       options: redis ? { ...options, history: false, mailbox: false, runs: false } : options,
       broker: redis ?? sequencer!,
       isAlone: false,

@@ -64,7 +64,7 @@ export default class SseAppBoot implements IBoot {
   };
 }
 
-/** The door is the first of all middlewares, and the stream endpoint the app's last one, or none where it is early. */
+/** The door is the first of all middlewares, the stream endpoint the app's last; with `early` streams open before both. */
 function addMiddlewares(app: Application, options: SseOptions): void {
   app.config.coreMiddleware.unshift('sseDoor');
   if ((app.config.sse as { enable?: boolean }).enable === false) return;
@@ -77,7 +77,7 @@ function addMiddlewares(app: Application, options: SseOptions): void {
   });
 }
 
-/** Runs work in a context of its own, as a request would: one copy of it runs, anywhere. */
+/** Runs work in a context of its own, with the cause of a request: one copy of it runs, in whichever worker. */
 function detached(ctx: Context, work: () => Promise<void>): Promise<void> {
   mark(ctx, REQUEST);
   return work();

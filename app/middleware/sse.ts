@@ -7,7 +7,7 @@ export default (options: { path: string }, app: Application) =>
   async function sse(ctx: Context, next: () => Promise<unknown>): Promise<void> {
     const isEndpoint = ctx.path === options.path;
     if (isEndpoint) takeAnswer(ctx);
-    // The stream of any path may have been opened by its controller, who must not do that again.
+    // A request that runs again for the authorizer ends here: its controller has opened the stream already.
     if (handOver(ctx.req, ctx)) ctx.respond = false;
     else if (isEndpoint) await app.sse.endpoint.serve(ctx.req, ctx.res, ctx);
     else await next();

@@ -8,8 +8,8 @@ import { clientPathOf, serveClient } from '../../lib/http/client_script';
 import { checkOptions } from '../../lib/options/options';
 
 /**
- * The first of all middlewares: marks what a request starts as caused by it, publishes what other services post, serves
- * the browser client, and answers methods that open no stream, before a body is read or a CSRF token asked for.
+ * The first of all middlewares: marks the context as that of a request, publishes what other services post, serves the
+ * browser client, and answers methods that open no stream, before a body is read or a CSRF token asked for.
  */
 export default (_options: unknown, app: Application) => {
   const checked = checkOptions(app.config.sse);

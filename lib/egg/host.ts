@@ -8,10 +8,10 @@ type Send = (name: string, data: unknown, worker?: string) => void;
 
 type Messenger = Pick<EventEmitter, 'emit'>;
 
-/** An agent as an app finds it in its own process. */
+/** An agent as an app of the same process finds it. */
 interface AgentHere {
   readonly messenger: Messenger;
-  /** Takes the app's messenger instead of the channel between processes. */
+  /** Has the agent send to this app's messenger instead of the channel between processes. */
   attach(app: Messenger): void;
 }
 
@@ -22,7 +22,7 @@ interface AgentHere {
  */
 const agentsHere = new Map<string, AgentHere>();
 
-/** What a worker sends to its agent by. `isAlone`: no other worker of this host is there. */
+/** The way from a worker to its agent. `isAlone`: this host has no other worker. */
 export function agentOf(app: Application): { readonly send: Send; readonly isAlone: boolean } {
   const here = agentsHere.get(app.baseDir);
   if (here === undefined) {
@@ -33,12 +33,12 @@ export function agentOf(app: Application): { readonly send: Send; readonly isAlo
   return { send: (name, data) => sendHere(here.messenger, name, data), isAlone: true };
 }
 
-/** What Egg's messenger sends with; its types leave it out. */
+/** The method by which Egg's messenger sends; its types leave it out. */
 interface Sender {
   send(action: string, data: unknown, to: 'app'): void;
 }
 
-/** What an agent sends to its workers by. `onAppHere`: its app is in this process. */
+/** The way from an agent to its workers. `onAppHere` is called when their app turns out to be in this process. */
 export function workersOf(agent: Agent, onAppHere: () => void): { readonly send: Send; close(): void } {
   const { messenger, baseDir } = agent;
   let appHere: Messenger | undefined;
@@ -70,12 +70,12 @@ function sendHere(to: Messenger, name: string, data: unknown): void {
   setImmediate(() => to.emit(name, data));
 }
 
-/** An Egg app or agent. Its types leave out what says where its master listens. */
+/** An Egg app or agent; its types leave out where its master listens. */
 interface ListeningProcess {
   readonly config: object;
 }
 
-/** A host, to Egg, is one master with its agent and workers: the same name in all of them, and after a restart. */
+/** The name of a host: of a master with its agent and workers. It is the same in all of them, and after a restart. */
 export function hostOf(egg: ListeningProcess): string {
   const { options, config } = egg as unknown as {
     options: { port?: number };
