@@ -64,7 +64,7 @@ export default class SseAppBoot implements IBoot {
   };
 }
 
-/** The door is the first of all middlewares, the stream endpoint the app's last; with `early` streams open before both. */
+/** The door is the first of all middlewares, the stream endpoint the app's last. With `early` streams open before both. */
 function addMiddlewares(app: Application, options: SseOptions): void {
   app.config.coreMiddleware.unshift('sseDoor');
   if ((app.config.sse as { enable?: boolean }).enable === false) return;

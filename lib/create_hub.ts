@@ -70,7 +70,7 @@ export class SseHub extends Sse {
     return this.endpoint.open(request, response, options);
   }
 
-  /** Ends all streams, each told when to come back, and accepts no more, within 3 s. Call it before the server closes. */
+  /** Ends all streams, each told when to come back, and accepts no more; 3 s at most. Call it before the server closes. */
   override stop(): Promise<void> {
     return super.stop();
   }

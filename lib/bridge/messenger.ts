@@ -6,7 +6,7 @@ import { Carrier, toMessage, type Publishing } from './publishing';
 /**
  * Publishes the data of messenger actions, in the agent: once per host, however many workers there are.
  *
- * Data that cannot be published is logged, once for each action and cause, and disturbs nobody.
+ * Data that cannot be published is logged, once for each action and cause, and stops nothing else.
  */
 export class MessengerBridge {
   readonly #messenger: Pick<EventEmitter, 'on' | 'removeListener'>;
@@ -33,7 +33,7 @@ export class MessengerBridge {
     }
   }
 
-  /** Listens no more. Safe to call twice. */
+  /** Stops listening. Safe to call twice. */
   stop(): void {
     for (const [action, listener] of this.#listeners) this.#messenger.removeListener(action, listener);
     this.#listeners.clear();

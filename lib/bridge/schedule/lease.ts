@@ -1,6 +1,6 @@
 import type { SseTarget } from '../../options/bridges';
 
-/** Decides, among all processes that a schedule may run in, which run there is, and which result is published. */
+/** Decides which of all processes runs a schedule, and which results are published. */
 export interface Lease {
   /** Begins a run, and gives it its number; `undefined`: another process is to run the schedule now. */
   begin(name: string): Promise<number | undefined>;
@@ -15,7 +15,7 @@ export interface Lease {
 /** The agent's end of a lease: what the leases of its workers ask, it decides. */
 export interface AgentLease extends Pick<Lease, 'publish'> {
   start(): void;
-  /** Left out: workers begin runs without being asked to, as Egg runs a schedule in one worker of a host. */
+  /** Left out: workers begin runs without asking, because Egg has one worker of a host run a schedule. */
   begin?: Lease['begin'];
   /** Gives back what it has. */
   stop?(): Promise<void>;
@@ -23,52 +23,52 @@ export interface AgentLease extends Pick<Lease, 'publish'> {
 
 /** A result of `load` on its way to be published. */
 export interface Offer {
-  /** Which schedule, the same in every process. */
+  /** The name of the schedule, the same in every process. */
   readonly name: string;
   /** Of two runs, the one with the higher number began later. */
   readonly run: number;
-  /** The same for equal results. */
+  /** Equal for equal results. */
   readonly digest: string;
   readonly target: SseTarget;
   readonly event?: string;
   readonly data: string;
-  /** What the worker that offers it knows to have been published last: a new agent may not know. */
+  /** The result that was published last, as far as the worker knows: a new agent may not know. */
   readonly known?: Latest | undefined;
 }
 
-/** What was published last of a schedule. */
+/** The result of a schedule that was published last. */
 export interface Latest {
-  /** The newest run whose result was published, or was the same as what had been. */
+  /** The newest run with this result. */
   readonly run: number;
   readonly digest: string;
 }
 
-/** Adds to what is known of schedules what others know, where that is newer. */
+/** Adds to the results that are known, by schedule, those of another process that are newer. */
 export function learn(known: Map<string, Latest>, others: readonly (readonly [string, Latest])[]): void {
   for (const [name, latest] of others) {
     if (latest.run > (known.get(name)?.run ?? 0)) known.set(name, latest);
   }
 }
 
-/** What a worker says to the agent of schedules. */
+/** The messages of a worker to the agent about schedules. */
 export interface ToArbiter {
-  /** It wants to run a schedule. */
+  /** Asks to begin a run. */
   begin: { worker: string; number: number; name: string };
-  /** It wants a result published. */
+  /** Asks for a result to be published. */
   offer: { worker: string; number: number; offer: Offer };
-  /** It is new, and wants to know what was published last. */
+  /** Asks, in a new worker, for the results that were published last. */
   recall: { worker: string };
-  /** What it knows. */
+  /** Tells the results that were published last. */
   remember: { latest: readonly (readonly [string, Latest])[] };
 }
 
-/** What the agent says of schedules to one worker or to all. */
+/** The messages of the agent about schedules, to one worker or to all. */
 export interface ToLeases {
-  /** What came of an offer; or the number of the run it may begin, if it may. */
+  /** Answers `begin`, with the number of the run if there is one, or `offer`. */
   answer: { number: number; run?: number; error?: { code: string; message: string; status: number } };
-  /** It is new, and wants to know what was published last. */
+  /** Asks, in a new agent, for the results that were published last. */
   recall: object;
-  /** What was published last. */
+  /** Tells the results that were published last. */
   remember: { latest: readonly (readonly [string, Latest])[] };
 }
 

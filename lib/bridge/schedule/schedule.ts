@@ -5,7 +5,7 @@ import { SseError } from '../../base/error';
 import { encodeData } from '../../message/message';
 import { getLease } from './lease';
 
-/** What Egg's own schedules may say besides when they run. */
+/** Options of Egg's own schedules, besides their times. */
 export interface EggScheduleOptions {
   /** Runs once as soon as the app is ready, too. */
   immediate?: boolean;
@@ -17,19 +17,19 @@ export interface EggScheduleOptions {
   cronOptions?: object;
 }
 
-/** What `sseSchedule` makes a schedule of. */
+/** Options of `sseSchedule`. */
 export interface SseScheduleOptions<C> extends EggScheduleOptions, SseTarget {
   /** ms, or a text such as `5s`. */
   interval?: number | string;
-  /** Instead of `interval`. */
+  /** A cron expression, instead of `interval`. */
   cron?: string;
   /** The name of the event that is published. */
   event?: string;
-  /** Returns the data, a string or what JSON can hold; `undefined`: there is nothing to publish. */
+  /** Returns the data, a string or a value that JSON can hold; `undefined`: nothing is published. */
   load(ctx: C): unknown;
 }
 
-/** What Egg wants a file of `app/schedule` to export. */
+/** The export that Egg wants of a file in `app/schedule`. */
 export interface SseSchedule<C> {
   readonly schedule: {
     readonly type: 'worker';
@@ -39,13 +39,13 @@ export interface SseSchedule<C> {
   task(ctx: C): Promise<void>;
 }
 
-/** What is needed of Egg's context. */
+/** The part of Egg's context that a schedule needs. */
 interface ScheduleContext {
   readonly app: object;
   readonly query: object;
 }
 
-// What humanize-ms reads, which Egg reads intervals with.
+// Egg reads intervals with humanize-ms, which knows these.
 const INTERVAL =
   /^(\d+)?\.?\d+ *(milliseconds?|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w|years?|yrs?|y)?$/i;
 
@@ -102,7 +102,7 @@ export function sseSchedule<C>(options: SseScheduleOptions<C>): SseSchedule<C> {
       if (lease === undefined) {
         throw new SseError('ERR_SSE_CONFIG', 'the app has no plugin egg-sse; enable it in config/plugin');
       }
-      // Egg says which file it runs.
+      // Egg's query names the file of the schedule.
       const name = String((query as { path?: unknown }).path);
       const run = await lease.begin(name);
       if (run === undefined) return;

@@ -3,11 +3,11 @@ import type { Channel } from '../../base/channel';
 import { SseError } from '../../base/error';
 import { learn, type Latest, type Lease, type Offer, type ToArbiter, type ToLeases } from './lease';
 
-/** How long things may take, in ms. */
+/** Times of the lease, in ms. */
 export interface WorkerLeaseTimes {
-  /** What is asked is asked again after this: the agent may have died. */
+  /** After this a question is asked again: the agent may have died. */
   readonly again: number;
-  /** What the agent does not answer fails after this. */
+  /** After this a question that the agent has not answered fails. */
   readonly publish: number;
 }
 
@@ -17,7 +17,7 @@ const TIMES: WorkerLeaseTimes = { again: 1_000, publish: 20_000 };
 export class WorkerLease implements Lease {
   readonly #channel: Channel<ToArbiter, ToLeases>;
   readonly #times: WorkerLeaseTimes;
-  /** With its pid, which is where the agent sends to. */
+  /** This worker's name: its pid is the address to which the agent sends. */
   readonly #worker: string;
   /** What was published last, by schedule: the next agent learns it here. */
   readonly #latest = new Map<string, Latest>();
@@ -26,7 +26,7 @@ export class WorkerLease implements Lease {
   #number = 0;
   #isStopped = false;
 
-  /** `isShared`: other hosts have the same schedules, and the agent finds out whose run it is. */
+  /** `isShared`: other hosts have the same schedules, and the agent finds out which host is to run one. */
   constructor(
     channel: Channel<ToArbiter, ToLeases>,
     { isShared = false, ...times }: Partial<WorkerLeaseTimes> & { isShared?: boolean } = {},
@@ -37,7 +37,7 @@ export class WorkerLease implements Lease {
     this.#worker = `${process.pid}-${randomBytes(4).toString('hex')}`;
   }
 
-  /** Learns what was published last. */
+  /** Learns the results that were published last. */
   start(): void {
     const channel = this.#channel;
     channel.on('remember', ({ latest }) => learn(this.#latest, latest), this.#worker);
@@ -55,8 +55,8 @@ export class WorkerLease implements Lease {
 
   async begin(name: string): Promise<number | undefined> {
     if (this.#isShared) return this.#askToBegin(name);
-    // Egg runs a schedule in one worker of the host. It is the monotonic clock of the host, in µs: the same one for all
-    // of its processes, also for one that starts later.
+    // Egg has one worker of the host run a schedule, so no other needs to be asked. The number is the monotonic clock of
+    // the host, in µs: the same clock for all of its processes, also for one that starts later.
     return Number(process.hrtime.bigint() / 1_000n);
   }
 
@@ -67,15 +67,19 @@ export class WorkerLease implements Lease {
     });
   }
 
-  /** Gives up what is on its way. Safe to call twice. */
+  /** Gives up all questions that have no answer. Safe to call twice. */
   stop(): void {
     this.#isStopped = true;
     this.#channel.close();
-    for (const settle of this.#asked.values()) {
-      settle(
-        new SseError('ERR_SSE_STOPPED', 'this worker is going; the result may or may not be published', {
-          status: 503,
-        }),
+    for (const end of this.#asked.values()) {
+      end(
+        new SseError(
+          'ERR_SSE_STOPPED',
+          'this worker stops; the result may or may not be published, and the next run tries again',
+          {
+            status: 503,
+          },
+        ),
       );
     }
   }
@@ -86,18 +90,18 @@ export class WorkerLease implements Lease {
         this.#channel.send('begin', { worker: this.#worker, number, name });
       });
     } catch (error) {
-      // It begins nothing any more, which is no failure.
+      // A worker that stops begins no run, which is no failure.
       if (this.#isStopped) return undefined;
       throw error;
     }
   }
 
-  /** Asks the agent until it answers. */
+  /** Asks the agent until it answers; `otherwise` says in the error what follows if it does not. */
   #ask(otherwise: string, send: (number: number) => void): Promise<number | undefined> {
     const number = ++this.#number;
     return new Promise((resolve, reject) => {
       const again = setInterval(send, this.#times.again, number);
-      const settle = (error?: SseError, run?: number): void => {
+      const end = (error?: SseError, run?: number): void => {
         clearInterval(again);
         clearTimeout(timer);
         this.#asked.delete(number);
@@ -106,9 +110,9 @@ export class WorkerLease implements Lease {
       };
       const timer = setTimeout(() => {
         const text = `the agent did not answer in ${this.#times.publish} ms; ${otherwise}`;
-        settle(new SseError('ERR_SSE_UNAVAILABLE', text, { status: 503 }));
+        end(new SseError('ERR_SSE_UNAVAILABLE', text, { status: 503 }));
       }, this.#times.publish);
-      this.#asked.set(number, settle);
+      this.#asked.set(number, end);
       send(number);
     });
   }
