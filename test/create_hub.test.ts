@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { createHub } from '../lib/create_hub';
 import type { SseError } from '../lib/base/error';
 import { user } from '../lib/message/keys';
@@ -8,11 +7,11 @@ import { hubServers, type Handler } from './support/hub';
 import { RedisServer } from './support/redis_server';
 import { Stream } from './support/stream';
 
-const start = hubServers();
-
 const serve: Handler = (hub, request, response) => hub.serve(request, response);
 
 describe('a hub without Egg', () => {
+  const start = hubServers();
+
   it('serves streams at once, with what it publishes', async () => {
     const { hub, url } = await start(serve);
     const stream = await Stream.open(`${url}?connectKey=news`);

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { before, describe, it } from 'node:test';
 import ts from 'typescript';
 
 const ROOT = join(__dirname, '..');

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { EventSource } from 'eventsource';
 import { SseError } from '../lib/base/error';
 import type { SseMessage } from '../lib/message/message';
@@ -8,9 +7,9 @@ import { eventually } from './support/eventually';
 import { plainServers } from './support/plain';
 import { Stream } from './support/stream';
 
-const start = plainServers();
-
 describe('app.sse', () => {
+  const start = plainServers();
+
   it('publishes to those who hold the key, and to nobody else', async () => {
     const { sse, url } = await start();
     const [a, b, none] = [

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { user } from '../../lib';
 import type { Poll, Question } from '../../lib/order/broker';
@@ -8,8 +7,6 @@ import { Cluster } from '../support/cluster';
 import { eventually } from '../support/eventually';
 import { plainServers } from '../support/plain';
 import { Stream } from '../support/stream';
-
-const start = plainServers();
 
 /** Processes of a host that ask each other, whose answers come when a test lets them. */
 class Host {
@@ -73,6 +70,8 @@ describe('UserLimit', () => {
 });
 
 describe('config.sse.maxClientsPerUser', () => {
+  const start = plainServers();
+
   async function startFor(options: object): Promise<Awaited<ReturnType<typeof start>>> {
     const server = await start(options);
     server.sse.authorize((ctx) => ({
@@ -129,11 +128,8 @@ describe('config.sse.maxClientsPerUser', () => {
   });
 });
 
-// A safety net only.
-const timeout = 180_000;
-
 for (const workers of [2, 4]) {
-  describe(`maxClientsPerUser in an app of ${workers} workers`, { timeout }, () => {
+  describe(`maxClientsPerUser in an app of ${workers} workers`, () => {
     const clusters: Cluster[] = [];
     after(() => Promise.all(clusters.map((cluster) => cluster.stop())));
 

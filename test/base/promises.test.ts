@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { describe, it } from 'node:test';
 import { LoggedPromise } from '../../lib/base/promises';
 
 describe('LoggedPromise', () => {

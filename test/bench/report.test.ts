@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { putFigures, toCharts, toMarkdown, toSentence, toSummary } from '../../bench/report';
 import { medianOf, type Results, type Sample } from '../../bench/results';
 import { textOf } from '../support/docs';
@@ -57,7 +56,10 @@ describe("the benchmark's report", () => {
 
   it('says in a sentence how many times as fast it is', () => {
     const sentence = toSentence(results);
-    assert.match(sentence, /1,000 clients: 800 k deliveries per second of CPU, .*, 8\.0 times as many as better-sse \(/);
+    assert.match(
+      sentence,
+      /1,000 clients: 800 k deliveries per second of CPU, .*, 8\.0 times as many as better-sse \(/,
+    );
     assert.doesNotMatch(sentence, /egg-sse 1/);
     assert.equal(toSentence({ ...results, samples: [] }), '');
   });

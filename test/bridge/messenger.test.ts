@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
-import { describe, it } from 'node:test';
 import { MessengerBridge } from '../../lib/bridge/messenger';
 import type { SseBridges } from '../../lib/options/bridges';
 import { eventually } from '../support/eventually';
 import { plainServers } from '../support/plain';
 import { Stream } from '../support/stream';
 
-const startServer = plainServers();
-
 describe('the messenger bridge', () => {
+  const startServer = plainServers();
+
   /** A bridge with a client of `a`, and what it logs. */
   async function start(routes: NonNullable<SseBridges['messenger']>) {
     const { sse, url } = await startServer();

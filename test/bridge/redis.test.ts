@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
 import { RedisBridge, type RedisBridgeTimes } from '../../lib/bridge/redis';
 import type { SseRedisBridge } from '../../lib/options/bridges';
 import { readRedisConfig } from '../../lib/redis/settings';
@@ -10,9 +9,9 @@ import { plainServers } from '../support/plain';
 import { RedisServer } from '../support/redis_server';
 import { Stream } from '../support/stream';
 
-const startServer = plainServers();
-
 describe('the Redis bridge', () => {
+  const startServer = plainServers();
+
   const closing: (() => unknown)[] = [];
   afterEach(async () => {
     for (const close of closing.splice(0).reverse()) await close();

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
 import type { SseOptions } from '../../lib/options/options';
 import { eventually } from '../support/eventually';
 import type { Member } from '../support/member';

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { backoff, deadAfter, judge, retryAfter } from '../../lib/client/policy.mjs';
 
 describe('the policy of the browser client', () => {

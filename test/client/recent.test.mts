@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import type { StreamEvent } from '../../lib/client/parser.mjs';
 import { Recent } from '../../lib/client/recent.mjs';
 

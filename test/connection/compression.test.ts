@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
-import { after, before, describe, it } from 'node:test';
 import { constants, createGunzip } from 'node:zlib';
 import type { Browser } from 'playwright-core';
 import { acceptsGzip } from '../../lib/http/headers';
@@ -11,8 +10,6 @@ import { eventually } from '../support/eventually';
 import { optionsWith, plainServers } from '../support/plain';
 import { findProgram } from '../support/program';
 import { Stream } from '../support/stream';
-
-const start = plainServers();
 
 /** A client that takes gzip: what it was sent, and what zlib's own decoder makes of that. */
 class GzipClient {
@@ -53,7 +50,9 @@ class GzipClient {
   }
 }
 
-describe('compression', { timeout: 120_000 }, () => {
+describe('compression', () => {
+  const start = plainServers();
+
   it('takes an Accept-Encoding as RFC 9110 says', () => {
     for (const header of ['gzip', 'deflate, gzip', 'GZIP;q=0.1', 'x-gzip', 'br;q=1, gzip ; q=0.5, *;q=0']) {
       assert.equal(acceptsGzip(header), true, header);
@@ -192,8 +191,8 @@ describe('compression', { timeout: 120_000 }, () => {
     });
     after(() => browser?.close());
 
-    it('is read as it comes by an EventSource, which comes back as ever', async (t) => {
-      if (browser === undefined) return t.skip();
+    it('is read as it comes by an EventSource, which comes back as ever', async function () {
+      if (browser === undefined) this.skip();
       const { url, sse } = await start({ compression: true, retry: 10 });
       const page = await browser.newPage();
       await page.route('**/page', (route) => route.fulfill({ contentType: 'text/html', body: '' }));

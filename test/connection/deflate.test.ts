@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { constants, createDeflateRaw, gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { NOTHING_SHARED, SharedDeflate, type Inflater, GZIP_HEADER } from '../../lib/connection/deflate';

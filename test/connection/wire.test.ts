@@ -2,13 +2,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
-import { describe, it } from 'node:test';
 import { eventually } from '../support/eventually';
 import { plainServers, type PlainServer } from '../support/plain';
 import { raw } from '../support/raw';
 import { Stream } from '../support/stream';
-
-const start = plainServers();
 
 const GET = (query: string): string => `GET /stream?connectKey=${query} HTTP/1.1\r\nHost: x\r\n\r\n`;
 
@@ -40,6 +37,8 @@ function chunksOf(body: Buffer): string[] {
 }
 
 describe('a stream over HTTP/1.1', () => {
+  const start = plainServers();
+
   it('is sent in chunks that hold whole events, and ends with the last chunk', async () => {
     const { port, sse } = await start();
     const client = await raw(port, GET('a'));

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import vm from 'node:vm';
-import { after, before, describe, it } from 'node:test';
 import defaults from '../../config/config.default';
 import { checkOptions } from '../../lib/options/options';
 import { blocksOf, PAGES, textOf, type Block } from '../support/docs';

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { describe, it } from 'node:test';
 import { anchorsIn, filesOf, linksIn, PAGES, textOf } from '../support/docs';
 
 const ROOT = path.join(__dirname, '../..');

@@ -5,7 +5,6 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import type { AddressInfo } from 'node:net';
 import OpenAI from 'openai';
@@ -14,6 +13,7 @@ import { launchChromium } from '../support/chromium';
 import { Cluster } from '../support/cluster';
 import { blocksOf } from '../support/docs';
 import { DocsApp } from '../support/docs_app';
+import { environment } from '../support/environment';
 import { eventually } from '../support/eventually';
 import { freePort } from '../support/free_port';
 import { findProgram } from '../support/program';
@@ -134,15 +134,15 @@ for (const language of ['TypeScript', 'JavaScript'] as const) {
       client.close();
     });
 
-    it('publishes what curl sends', async () => {
+    it('publishes what curl sends', async function () {
       const curl = findProgram(CURL, "the docs' commands of curl");
-      if (curl === undefined) return;
+      if (curl === undefined) this.skip();
       const { code } = blocksOf('docs/bridges.md').find((block) => block.code.includes('\ncurl '))!;
       const commands = code.replace(/^export .*$/m, '').replaceAll('http://127.0.0.1:7001', cluster.url);
       const client = await listen('connectKey=news');
       await client.until(({ events }) => events.length > 0);
       const { stdout } = await promisify(execFile)('bash', ['-ec', commands.replaceAll(/^curl/gm, `${curl} -sf`)], {
-        env: { ...process.env, SSE_SECRET: SECRET },
+        env: { ...environment(), SSE_SECRET: SECRET },
       });
       assert.equal(stdout.match(/"reach":"everywhere"/g)?.length, 2, stdout);
       await client.untilMessages(2);
@@ -186,8 +186,8 @@ for (const language of ['TypeScript', 'JavaScript'] as const) {
       );
     }
 
-    it('shows in a browser what is published', async () => {
-      if (browser === undefined) return;
+    it('shows in a browser what is published', async function () {
+      if (browser === undefined) this.skip();
       await publish(await open('README.md'), '{id: 7}');
       await publish(await open('README.md client'), '{id: 7}');
       const said = await open('docs/browser.md');
@@ -196,8 +196,8 @@ for (const language of ['TypeScript', 'JavaScript'] as const) {
       await publish(await open('docs/stream.md'), '6,7');
     });
 
-    it('shows in a browser what a request and a run answer, to the end', async () => {
-      if (browser === undefined) return;
+    it('shows in a browser what a request and a run answer, to the end', async function () {
+      if (browser === undefined) this.skip();
       const exported = await open('docs/request-streams.md');
       await eventually(() => exported.includes('closed 2'));
 
@@ -221,7 +221,11 @@ describe("the docs' server without Egg", () => {
     const port = await freePort();
     writeFileSync(path.join(dir, file!), code.replace('8080', String(port)));
     symlinkSync(path.join(ROOT, 'node_modules'), path.join(dir, 'node_modules'));
-    const server = spawn(process.execPath, ['--import', 'tsx', file!], { cwd: dir, stdio: 'inherit' });
+    const server = spawn(process.execPath, ['--import', 'tsx', file!], {
+      cwd: dir,
+      env: environment(),
+      stdio: 'inherit',
+    });
     const exited = once(server, 'exit');
     try {
       const url = `http://127.0.0.1:${port}`;

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { describe, it } from 'node:test';
 import { inspect } from 'node:util';
 import defaults from '../../config/config.default';
 import { filesOf, textOf } from '../support/docs';

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { launchChromium } from '../support/chromium';
 import { Demo } from '../support/demo';
 
-// Safety nets alone: every wait is for a condition.
-const SUITE_MS = 600_000;
+// A safety net alone: every wait is for a condition.
 const WAIT_MS = 60_000;
 const MAX_RELOADS = 50;
 
@@ -20,7 +18,7 @@ const LOSE_AND_REPEAT = `
   };
 `;
 
-describe('the demo in a browser', { timeout: SUITE_MS }, () => {
+describe('the demo in a browser', () => {
   let demo: Demo;
   let browser: Browser | undefined;
   let tabs: BrowserContext;
@@ -42,11 +40,8 @@ describe('the demo in a browser', { timeout: SUITE_MS }, () => {
 
   /** A test that is skipped without a browser, and fails for an error that a page throws. */
   function inTabs(sentence: string, body: () => Promise<void>): void {
-    it(sentence, async (test) => {
-      if (browser === undefined) {
-        test.skip('no Chromium');
-        return;
-      }
+    it(sentence, async function () {
+      if (browser === undefined) this.skip();
       try {
         await body();
         assert.deepEqual(errors.splice(0), []);

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
 import { Demo } from '../support/demo';
 
-describe("the demo's API", { timeout: 120_000 }, () => {
+describe("the demo's API", () => {
   let demo: Demo;
   let token: string;
 

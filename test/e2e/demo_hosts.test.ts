@@ -1,18 +1,17 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import type { Browser, Page } from 'playwright-core';
 import { launchChromium } from '../support/chromium';
 import { Demo } from '../support/demo';
+import { environment } from '../support/environment';
 import { eventually } from '../support/eventually';
 import { freePort } from '../support/free_port';
 import { isAlive, type Process } from '../support/processes';
 import { hasRedis, RedisServer } from '../support/redis_server';
 
-// Safety nets alone: every wait is for a condition.
-const SUITE_MS = 600_000;
+// A safety net alone: every wait is for a condition.
 const WAIT_MS = 60_000;
 
 // Makes the page's browser lose a message on the stream of host B, the second that it opens, and get another one twice.
@@ -35,7 +34,7 @@ const LOSE_AND_REPEAT = `
 // Each has two processes of Redis, and two hosts, each a master, an agent and two workers.
 const MIN_PROCESSES = 10;
 
-describe('the demo on two hosts', { timeout: SUITE_MS }, () => {
+describe('the demo on two hosts', () => {
   const skipped = 'the tests of the demo on two hosts';
   const canRun = hasRedis(skipped);
 
@@ -57,11 +56,8 @@ describe('the demo on two hosts', { timeout: SUITE_MS }, () => {
 
     /** A test in a page of its own, that fails for an error the page throws. */
     function inPage(sentence: string, body: () => Promise<void>, script = ''): void {
-      it(sentence, async (test) => {
-        if (browser === undefined) {
-          test.skip('no Redis or no Chromium');
-          return;
-        }
+      it(sentence, async function () {
+        if (browser === undefined) this.skip();
         page = await browser.newPage();
         page.setDefaultTimeout(WAIT_MS);
         page.on('pageerror', (error) => errors.push(error));
@@ -181,11 +177,8 @@ describe('the demo on two hosts', { timeout: SUITE_MS }, () => {
       LOSE_AND_REPEAT,
     );
 
-    it('leaves no process behind after Ctrl-C', async (test) => {
-      if (browser === undefined) {
-        test.skip('no Redis or no Chromium');
-        return;
-      }
+    it('leaves no process behind after Ctrl-C', async function () {
+      if (browser === undefined) this.skip();
       const { processes } = demo;
       assert.ok(processes.length >= MIN_PROCESSES);
       await demo.interrupt();
@@ -194,8 +187,7 @@ describe('the demo on two hosts', { timeout: SUITE_MS }, () => {
     });
   });
 
-  const onRedis = (sentence: string, body: () => Promise<void>): void =>
-    void it(sentence, { skip: canRun ? false : 'no Redis' }, body);
+  const onRedis = canRun ? it : it.skip;
 
   onRedis('ends as a whole when one host dies, and says which', async () => {
     const demo = await Demo.start(0, 'start:redis');
@@ -246,7 +238,7 @@ describe('the demo on two hosts', { timeout: SUITE_MS }, () => {
     const root = path.join(__dirname, '../..');
     const start = promisify(execFile)(process.execPath, ['--require', 'tsx/cjs', 'example/start_redis.ts'], {
       cwd: root,
-      env: { ...process.env, PATH: path.join(root, 'test'), PORT: '0' },
+      env: { ...environment(), PATH: path.join(root, 'test'), PORT: '0' },
     });
     await assert.rejects(start, (error: { code: number; stderr: string }) => {
       assert.equal(error.code, 1);

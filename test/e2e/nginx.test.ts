@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { json } from 'node:stream/consumers';
-import { after, before, describe, it, type TestContext } from 'node:test';
 import type { AddressInfo } from 'node:net';
 import type { Browser, Page } from 'playwright-core';
 import { launchChromium } from '../support/chromium';
@@ -14,8 +13,7 @@ import { Nginx, type Change } from '../support/nginx';
 import { plainServers } from '../support/plain';
 import { Stream } from '../support/stream';
 
-// Safety nets alone: every wait is for a condition.
-const SUITE_MS = 300_000;
+// A safety net alone: every wait is for a condition.
 const WAIT_MS = 60_000;
 
 // Three times what a browser opens over HTTP/1.1, and two more.
@@ -26,9 +24,9 @@ const SKIPPED = "the docs' nginx";
 const BUFFERED: Change = ['proxy_buffering off;', ''];
 const HEADER_IGNORED: Change = ['proxy_read_timeout 60s;', 'proxy_ignore_headers X-Accel-Buffering;'];
 
-const startPlain = plainServers();
+describe('nginx, configured as the docs say,', () => {
+  const startPlain = plainServers();
 
-describe("nginx, configured as the docs say,", { timeout: SUITE_MS }, () => {
   let cluster: Cluster;
   let nginx: Nginx | undefined;
   let browser: Browser | undefined;
@@ -56,20 +54,17 @@ describe("nginx, configured as the docs say,", { timeout: SUITE_MS }, () => {
   }
 
   /** A test that is skipped without nginx. */
-  function withNginx(sentence: string, body: (nginx: Nginx, test: TestContext) => Promise<void>): void {
-    it(sentence, async (test) => {
-      if (nginx === undefined) test.skip('no nginx');
-      else await body(nginx, test);
+  function withNginx(sentence: string, body: (nginx: Nginx, test: Mocha.Context) => Promise<void>): void {
+    it(sentence, async function () {
+      if (nginx === undefined) this.skip();
+      await body(nginx, this);
     });
   }
 
   /** A test that is skipped without a browser; `open` opens a page with streams of a key of its own. */
   function inBrowser(sentence: string, body: (nginx: Nginx, open: () => Promise<StreamsPage>) => Promise<void>): void {
-    withNginx(sentence, async (before, test) => {
-      if (browser === undefined) {
-        test.skip('no Chromium');
-        return;
-      }
+    withNginx(sentence, async (before, test: Mocha.Context) => {
+      if (browser === undefined) test.skip();
       const context = await browser.newContext({ baseURL: before.url, ignoreHTTPSErrors: true });
       context.setDefaultTimeout(WAIT_MS);
       try {

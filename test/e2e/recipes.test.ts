@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, it } from 'node:test';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { launchChromium } from '../support/chromium';
 import { Cluster } from '../support/cluster';
 import { eventually } from '../support/eventually';
 import { RecipesApp } from '../support/recipes';
 
-// Safety nets alone: every wait is for a condition.
-const SUITE_MS = 300_000;
+// A safety net alone: every wait is for a condition.
 const WAIT_MS = 60_000;
 
 // How often a job is started: in one worker as in another, most likely.
@@ -43,7 +41,7 @@ const WATCH_STREAMS = `
   };
 `;
 
-describe('the recipes', { timeout: SUITE_MS }, () => {
+describe('the recipes', () => {
   let app: RecipesApp;
   let cluster: Cluster | undefined;
   let browser: Browser | undefined;
@@ -72,11 +70,8 @@ describe('the recipes', { timeout: SUITE_MS }, () => {
 
   /** A test that is skipped without a browser, and fails for an error that a page throws or the app logs. */
   function inBrowsers(sentence: string, body: () => Promise<void>): void {
-    it(sentence, async (test) => {
-      if (browser === undefined) {
-        test.skip('no Chromium');
-        return;
-      }
+    it(sentence, async function () {
+      if (browser === undefined) this.skip();
       await body();
       assert.deepEqual(errors.splice(0), []);
       assert.equal(cluster!.log('common-error.log'), '');

@@ -1,20 +1,13 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
 import { Cluster } from '../support/cluster';
 import { Stream } from '../support/stream';
 
-// A safety net only.
-const timeout = 180_000;
-
-describe('an app whose streams are answered early', { timeout }, () => {
+describe('an app whose streams are answered early', () => {
   let cluster: Cluster;
 
-  before(
-    async () => {
-      cluster = await Cluster.start({ plugins: { early: 'early' }, config: { sse: { early: true, retry: 10 } } });
-    },
-    { timeout },
-  );
+  before(async () => {
+    cluster = await Cluster.start({ plugins: { early: 'early' }, config: { sse: { early: true, retry: 10 } } });
+  });
 
   after(() => cluster?.stop());
 

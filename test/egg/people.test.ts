@@ -1,22 +1,15 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
 import { group, user } from '../../lib';
 import { Cluster } from '../support/cluster';
 import { Stream } from '../support/stream';
 
-// A safety net only.
-const timeout = 180_000;
-
-describe('people in an app of two workers', { timeout }, () => {
+describe('people in an app of two workers', () => {
   let cluster: Cluster;
   const open: Stream[] = [];
 
-  before(
-    async () => {
-      cluster = await Cluster.start({ workers: 2, plugins: { people: 'people' }, config: { sse: { retry: 10 } } });
-    },
-    { timeout },
-  );
+  before(async () => {
+    cluster = await Cluster.start({ workers: 2, plugins: { people: 'people' }, config: { sse: { retry: 10 } } });
+  });
 
   after(async () => {
     for (const stream of open) stream.close();

@@ -1,25 +1,18 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
 import { Audience, CAUSES_PLUGIN, ROWS } from '../support/causes';
 import { Cluster } from '../support/cluster';
 import { eventually } from '../support/eventually';
 import { Stream } from '../support/stream';
 
-// A safety net only.
-const timeout = 180_000;
-
 for (const workers of [2, 4]) {
-  describe(`a message in an app of ${workers} workers, with a client on each`, { timeout }, () => {
+  describe(`a message in an app of ${workers} workers, with a client on each`, () => {
     let cluster: Cluster;
     let audience: Audience;
 
-    before(
-      async () => {
-        cluster = await Cluster.start({ workers, plugins: CAUSES_PLUGIN });
-        audience = await Audience.of(cluster);
-      },
-      { timeout },
-    );
+    before(async () => {
+      cluster = await Cluster.start({ workers, plugins: CAUSES_PLUGIN });
+      audience = await Audience.of(cluster);
+    });
 
     after(async () => {
       audience?.close();
@@ -71,34 +64,28 @@ for (const workers of [2, 4]) {
       );
     });
 
-    describe('after one of them was killed and started again', { timeout }, () => {
-      before(
-        async () => {
-          const [worker] = await cluster.allWorkers();
-          audience.close();
-          await cluster.signal(worker!.pid, 'SIGKILL');
-          audience = await Audience.of(cluster);
-          assert.equal(audience.clients.has(worker!.pid), false);
-        },
-        { timeout },
-      );
+    describe('after one of them was killed and started again', () => {
+      before(async () => {
+        const [worker] = await cluster.allWorkers();
+        audience.close();
+        await cluster.signal(worker!.pid, 'SIGKILL');
+        audience = await Audience.of(cluster);
+        assert.equal(audience.clients.has(worker!.pid), false);
+      });
 
       everyCauseOnce();
     });
   });
 }
 
-describe('a message in an app of one worker', { timeout }, () => {
+describe('a message in an app of one worker', () => {
   let cluster: Cluster;
   let audience: Audience;
 
-  before(
-    async () => {
-      cluster = await Cluster.start({ workers: 1, plugins: CAUSES_PLUGIN });
-      audience = await Audience.of(cluster);
-    },
-    { timeout },
-  );
+  before(async () => {
+    cluster = await Cluster.start({ workers: 1, plugins: CAUSES_PLUGIN });
+    audience = await Audience.of(cluster);
+  });
 
   after(async () => {
     audience?.close();

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
 import { createParser } from 'eventsource-parser';
 import OpenAI from 'openai';
 import { Cluster } from '../support/cluster';
@@ -171,12 +170,17 @@ describe('a controller that opens a stream', () => {
 });
 
 describe("Egg's CSRF check", () => {
-  it('asks a POST for a token before its controller opens a stream, and not again', async () => {
-    const cluster = await Cluster.start({
+  let cluster: Cluster;
+
+  before(async () => {
+    cluster = await Cluster.start({
       plugins: { streams: 'streams' },
       config: { security: { csrf: { enable: true } } },
     });
-    after(() => cluster.stop());
+  });
+  after(() => cluster.stop());
+
+  it('asks a POST for a token before its controller opens a stream, and not again', async () => {
     const post = (headers: Record<string, string> = {}, more: object = {}): Promise<Response> =>
       fetch(`${cluster.url}/v1/chat/completions`, {
         method: 'POST',

@@ -1,32 +1,26 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
 import { Cluster } from '../support/cluster';
 import { Stream } from '../support/stream';
 
-// A safety net only.
-const timeout = 120_000;
 const CLIENTS_PER_WORKER = 3;
 
-describe("the examples of 1.x's README, with clients spread over 2 workers", { timeout }, () => {
+describe("the examples of 1.x's README, with clients spread over 2 workers", () => {
   let cluster: Cluster;
   /** By worker. */
   let clients: Stream[][];
 
-  before(
-    async () => {
-      cluster = await Cluster.start({ app: 'v1', workers: 2, plugins: { sse: join(__dirname, '../..') } });
-      clients = [];
-      for (const { url } of await cluster.allWorkers()) {
-        const opening = Array.from({ length: CLIENTS_PER_WORKER }, (_, i) =>
-          Stream.open(`${url}/stream?connectKey=${i}`),
-        );
-        clients.push(await Promise.all(opening));
-      }
-      await Promise.all(clients.flat().map((client) => client.until(({ events }) => events.length > 0)));
-    },
-    { timeout },
-  );
+  before(async () => {
+    cluster = await Cluster.start({ app: 'v1', workers: 2, plugins: { sse: join(__dirname, '../..') } });
+    clients = [];
+    for (const { url } of await cluster.allWorkers()) {
+      const opening = Array.from({ length: CLIENTS_PER_WORKER }, (_, i) =>
+        Stream.open(`${url}/stream?connectKey=${i}`),
+      );
+      clients.push(await Promise.all(opening));
+    }
+    await Promise.all(clients.flat().map((client) => client.until(({ events }) => events.length > 0)));
+  });
 
   after(async () => {
     for (const client of clients?.flat() ?? []) client.close();

@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
 import { Cluster } from '../support/cluster';
 import { eventually } from '../support/eventually';
 import { RedisServer } from '../support/redis_server';
 import { Stream } from '../support/stream';
 
-// A safety net only.
-const timeout = 180_000;
 const WORKERS = 2;
 
 /** Two hosts with a client on every worker, and a Redis. */
@@ -96,16 +93,13 @@ for (const [order, configOf, perHost] of [
     1,
   ],
 ] as const) {
-  describe(`what is published in Redis, with two hosts, when ${order},`, { timeout }, () => {
+  describe(`what is published in Redis, with two hosts, when ${order},`, () => {
     let hosts: Hosts;
-    before(
-      async () => {
-        hosts = await Hosts.start(configOf);
-        await hosts.connect();
-        await hosts.listening();
-      },
-      { timeout },
-    );
+    before(async () => {
+      hosts = await Hosts.start(configOf);
+      await hosts.connect();
+      await hosts.listening();
+    });
     after(() => hosts?.stop());
 
     it('comes to each client of both hosts once, in order', async () => {
@@ -148,18 +142,15 @@ for (const [order, configOf, perHost] of [
   });
 }
 
-describe('a schedule made by sseSchedule on two hosts with one Redis', { timeout }, () => {
+describe('a schedule made by sseSchedule on two hosts with one Redis', () => {
   let hosts: Hosts;
-  before(
-    async () => {
-      hosts = await Hosts.start(({ options }) => ({
-        sse: { redis: options, bridges: { redis: { channels: { a: true } } } },
-      }));
-      await hosts.connect();
-      await hosts.listening();
-    },
-    { timeout },
-  );
+  before(async () => {
+    hosts = await Hosts.start(({ options }) => ({
+      sse: { redis: options, bridges: { redis: { channels: { a: true } } } },
+    }));
+    await hosts.connect();
+    await hosts.listening();
+  });
   after(() => hosts?.stop());
 
   const loads = (): number[] => hosts.clusters.map((cluster) => cluster.read('loads').split('\n').length - 1);
@@ -239,7 +230,7 @@ describe('a schedule made by sseSchedule on two hosts with one Redis', { timeout
   });
 });
 
-describe('an app whose bridge has a wrong Redis', { timeout }, () => {
+describe('an app whose bridge has a wrong Redis', () => {
   const channels = { a: true };
   for (const [what, sse, text] of [
     [
@@ -259,8 +250,8 @@ describe('an app whose bridge has a wrong Redis', { timeout }, () => {
   }
 });
 
-describe('an app whose bridge has a Redis that is away', { timeout }, () => {
-  it('starts, and hears it when it is there', { timeout }, async () => {
+describe('an app whose bridge has a Redis that is away', () => {
+  it('starts, and hears it when it is there', async () => {
     const gone = await RedisServer.start();
     await gone.kill();
     const config = { sse: { bridges: { redis: { ...gone.options, channels: { a: true } } } } };

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
 import { eventually } from '../support/eventually';
 import { publish, read } from '../support/mail';
 import { Hosts } from '../support/hosts';
 
-describe('mail in an app of two hosts with Redis', { timeout: 240_000 }, () => {
+describe('mail in an app of two hosts with Redis', () => {
   let hosts: Hosts;
 
   before(async () => {

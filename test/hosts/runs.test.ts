@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
 import { Cluster } from '../support/cluster';
 import { eventually } from '../support/eventually';
 import { Hosts } from '../support/hosts';
 import { codeOf, get, isOver, lastOf, open, read, textOf, upTo } from '../support/runs';
 
-describe('runs in an app of two hosts with Redis', { timeout: 240_000 }, () => {
+describe('runs in an app of two hosts with Redis', () => {
   let hosts: Hosts;
 
   before(async () => {

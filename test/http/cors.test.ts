@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { checkOptions } from '../../lib/options/options';
 import config from '../../config/config.default';
 import { Cluster } from '../support/cluster';
@@ -7,8 +6,6 @@ import { eventually } from '../support/eventually';
 import { plainServers } from '../support/plain';
 import { raw } from '../support/raw';
 import { Stream } from '../support/stream';
-
-const start = plainServers();
 
 const APP = 'https://app.example.com';
 const LOCAL = 'http://localhost:3000';
@@ -57,6 +54,8 @@ async function ask(url: string, headers: Record<string, string>, method = 'GET')
 }
 
 describe('config.sse.cors', () => {
+  const start = plainServers();
+
   it('lets a page of each of the origins read the stream, with credentials, and says that others get another answer', async () => {
     const { url } = await start({ cors });
     for (const origin of [APP, LOCAL]) {

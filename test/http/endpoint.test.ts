@@ -2,16 +2,15 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { describe, it } from 'node:test';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { eventually } from '../support/eventually';
 import { plainServers } from '../support/plain';
 import { raw } from '../support/raw';
 import { Stream } from '../support/stream';
 
-const start = plainServers();
-
 describe('the stream endpoint', () => {
+  const start = plainServers();
+
   it('answers GET with 200, its headers and the hello frame, at once', async () => {
     const { url } = await start();
     const stream = await Stream.open(`${url}?connectKey=a&connectKey=b`);

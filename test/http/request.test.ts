@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { SseError } from '../../lib/base/error';
 import { acceptsEventStream, readRequest } from '../../lib/http/request';

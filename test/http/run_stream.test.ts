@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { EventSource } from 'eventsource';
 import OpenAI from 'openai';
@@ -8,15 +7,6 @@ import type { SseEvent } from '../../lib';
 import { eventually } from '../support/eventually';
 import { hubServers, type HubServer } from '../support/hub';
 import { Stream } from '../support/stream';
-
-const startHub = hubServers();
-
-/** A server that opens the run that the query `id` names. */
-const start = (options: object = {}): Promise<HubServer> =>
-  startHub((hub, request, response) => {
-    const query = new URL(request.url!, 'http://localhost').searchParams;
-    hub.open(request, response, { run: query.get('id') ?? '' });
-  }, options);
 
 const open = ({ url }: HubServer, id: string, lastEventId?: string): Promise<Stream> =>
   Stream.open(`${url}?id=${id}`, { headers: lastEventId === undefined ? {} : { 'Last-Event-ID': lastEventId } });
@@ -33,18 +23,25 @@ function gate(): { passed: Promise<void>; open: () => void } {
   return { passed, open: () => pass() };
 }
 
-/** Starts the run 1, which yields a, and b when it is told to go on by what this returns. */
-async function startGated({ hub }: Awaited<ReturnType<typeof start>>): Promise<() => void> {
-  const { passed, open: go } = gate();
-  await hub.run('1', async function* () {
-    yield 'a';
-    await passed;
-    yield 'b';
-  });
-  return go;
-}
+describe('the stream of a run alone', () => {
+  const startHub = hubServers();
+  /** A server that opens the run that the query `id` names. */
+  const start = (options: object = {}): Promise<HubServer> =>
+    startHub((hub, request, response) => {
+      const query = new URL(request.url!, 'http://localhost').searchParams;
+      hub.open(request, response, { run: query.get('id') ?? '' });
+    }, options);
+  /** Starts the run 1, which yields a, and b when it is told to go on by what this returns. */
+  async function startGated({ hub }: Awaited<ReturnType<typeof start>>): Promise<() => void> {
+    const { passed, open: go } = gate();
+    await hub.run('1', async function* () {
+      yield 'a';
+      await passed;
+      yield 'b';
+    });
+    return go;
+  }
 
-describe('the stream of a run alone', { timeout: 60_000 }, () => {
   it('has nothing but the run, and ends with it, live and later', async () => {
     const server = await start();
     const go = await startGated(server);

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { type Broker, type Poll, type Replica, NO_LOSSES } from '../../lib/order/broker';
 import type { Position } from '../../lib/order/cursor';
 import { plainServers } from '../support/plain';
@@ -48,9 +47,9 @@ class HandedOrder implements Broker {
   }
 }
 
-const start = plainServers();
-
 describe('a client that comes while the order is out of sight', () => {
+  const start = plainServers();
+
   it('goes on where it was when it has heard more than has come here by the time that the order is back', async () => {
     const order = new HandedOrder();
     const { url } = await start({}, order);

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Gap } from '../../lib/log/gaps';
 import type { Reader } from '../../lib/log/reader';

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { user } from '../../lib';
 import { MemoryBroker } from '../../lib/broker/memory';
@@ -8,12 +7,7 @@ import { eventually } from '../support/eventually';
 import { optionsWith, plainServers, type PlainServer } from '../support/plain';
 import { Stream } from '../support/stream';
 
-const start = plainServers();
-
 const MAILBOX = { keys: ['box:*'], age: 60_000, count: 1_000, bytes: 1e8 };
-
-const startWith = (mailbox: object = {}, options: object = {}): Promise<PlainServer> =>
-  start({ mailbox: { ...MAILBOX, ...mailbox }, ...options });
 
 const open = async (url: string, lastEventId?: string): Promise<Stream> => {
   const stream = await Stream.open(url, { headers: lastEventId === undefined ? {} : { 'Last-Event-ID': lastEventId } });
@@ -33,7 +27,11 @@ async function read({ url, sse }: PlainServer, keys: readonly string[], lastEven
 
 const gapsOf = (stream: Stream): unknown[] => stream.own('gap').map(({ data }) => JSON.parse(data) as unknown);
 
-describe('a mailbox', { timeout: 60_000 }, () => {
+describe('a mailbox', () => {
+  const start = plainServers();
+  const startWith = (mailbox: object = {}, options: object = {}): Promise<PlainServer> =>
+    start({ mailbox: { ...MAILBOX, ...mailbox }, ...options });
+
   it('keeps what is published while nobody is there, and gives it once, in order, before what is live', async () => {
     const server = await startWith();
     for (const text of ['1', '2', '3']) await server.sse.publish('box:ann', text);

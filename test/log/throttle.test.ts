@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { after, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
 import config from '../../config/config.default';
@@ -11,8 +10,6 @@ import { Cluster } from '../support/cluster';
 import { plainServers, type PlainServer } from '../support/plain';
 import { ReadLog } from '../support/read_log';
 import { Stream } from '../support/stream';
-
-const start = plainServers();
 
 async function open(url: string, options?: Parameters<typeof Stream.open>[1]): Promise<Stream> {
   return (await Stream.open(url, options)).until(({ events }) => events.length > 0);
@@ -272,7 +269,13 @@ describe('a throttled reader', () => {
     const others = [log.fromHead(keys), log.fromHead(keys)] as const;
     for (let i = 0; i < 3; i++) append(['p']);
     const { frames } = log.read(others[0], 1e9);
-    assert.equal(log.read(reader, 1e9).frames?.toString().match(/^data: /gm)?.length, 1);
+    assert.equal(
+      log
+        .read(reader, 1e9)
+        .frames?.toString()
+        .match(/^data: /gm)?.length,
+      1,
+    );
     assert.equal(log.read(others[1], 1e9).frames, frames);
   });
 });
@@ -291,6 +294,8 @@ function watchWrites({ server }: PlainServer): { at: number; text: string }[] {
 }
 
 describe('a client of a throttled key', () => {
+  const start = plainServers();
+
   const throttle = { 'price:*': { interval: 100, keep: 'latest' } };
 
   it('gets the first at once, then the newest when the interval is over, and all else as ever', async () => {

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import config from '../../config/config.default';
 import { SseError } from '../../lib/base/error';
 import { checkOptions } from '../../lib/options/options';

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { environment } from '../support/environment';
 
 /** Runs a command to its end and returns what it printed; rejects with all it said if it fails. */
 export async function run(
@@ -6,7 +7,7 @@ export async function run(
   args: readonly string[],
   { cwd, signal }: { cwd: string; signal: AbortSignal },
 ): Promise<string> {
-  const child = spawn(command, args, { cwd, signal, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command, args, { cwd, signal, env: environment(), stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));

@@ -4,7 +4,6 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
 import { Audience, CAUSES_PLUGIN, ROWS } from '../support/causes';
 import { Cluster, type ClusterOptions } from '../support/cluster';
 import { RedisServer } from '../support/redis_server';
@@ -17,9 +16,9 @@ const root = join(__dirname, '../..');
 const apps = join(__dirname, 'apps');
 const bin = (name: string): string => join(root, 'node_modules/.bin', name);
 
-// Safety nets only: nothing here waits for time to pass. Installing takes a minute, all tests of an app some seconds.
-const timeout = 900_000;
-const appTimeout = 120_000;
+// A safety net only: installing takes a minute.
+const INSTALL_MS = 900_000;
+
 // Egg kills a worker that has not ended by then.
 const EGG_CLOSE_TIMEOUT_MS = 5_000;
 
@@ -57,22 +56,19 @@ interface App {
   readonly tsc?: readonly string[];
 }
 
-describe('the package that npm publishes', { timeout }, () => {
+describe('the package that npm publishes', () => {
   // Ends, by their ids, the processes that a failed test has left.
   const over = new AbortController();
   const { signal } = over;
   let dir: string;
   let tarball: Tarball;
 
-  before(
-    async () => {
-      dir = await mkdtemp(join(tmpdir(), 'egg-sse-package-'));
-      const packing = join(dir, 'pack');
-      await mkdir(packing);
-      tarball = await pack(packing, signal);
-    },
-    { timeout },
-  );
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'egg-sse-package-'));
+    const packing = join(dir, 'pack');
+    await mkdir(packing);
+    tarball = await pack(packing, signal);
+  });
 
   after(async () => {
     over.abort();
@@ -135,14 +131,12 @@ describe('the package that npm publishes', { timeout }, () => {
     await attw('--entrypoints', './client', '--profile', 'esm-only', '--');
   });
 
-  describe('installed', { timeout }, () => {
-    before(
-      async () => {
-        const versions = new Set(APPS.map(({ egg }) => egg));
-        await Promise.all([...versions].map((egg) => install(egg)));
-      },
-      { timeout },
-    );
+  describe('installed', () => {
+    before(async function () {
+      this.timeout(INSTALL_MS);
+      const versions = new Set(APPS.map(({ egg }) => egg));
+      await Promise.all([...versions].map((egg) => install(egg)));
+    });
 
     for (const app of APPS) describeApp(app);
 
@@ -181,7 +175,7 @@ describe('the package that npm publishes', { timeout }, () => {
   }
 
   function describeApp({ what, egg, sources, type, tsc = [] }: App): void {
-    describe(`in ${what}`, { timeout: appTimeout }, () => {
+    describe(`in ${what}`, () => {
       let appDir: string;
       let cluster: Cluster;
 
@@ -196,19 +190,16 @@ describe('the package that npm publishes', { timeout }, () => {
       const call = (path: string, method = 'GET'): Promise<Response> =>
         fetch(cluster.url + path, { method, headers: { Connection: 'close' }, signal });
 
-      before(
-        async () => {
-          appDir = join(home(egg), `${sources}-${type}`);
-          await cp(join(apps, sources), appDir, { recursive: true });
-          await writeFile(join(appDir, 'package.json'), JSON.stringify({ name: 'app', private: true, type }));
-          if (sources === 'typescript') {
-            // Its types.ts holds what must be refused, so this is a test of the types as well.
-            await run(bin('tsc'), ['-p', 'tsconfig.json', ...tsc], { cwd: appDir, signal });
-          }
-          cluster = await startApp({ workers: 2, plugins: CAUSES_PLUGIN });
-        },
-        { timeout: appTimeout },
-      );
+      before(async () => {
+        appDir = join(home(egg), `${sources}-${type}`);
+        await cp(join(apps, sources), appDir, { recursive: true });
+        await writeFile(join(appDir, 'package.json'), JSON.stringify({ name: 'app', private: true, type }));
+        if (sources === 'typescript') {
+          // Its types.ts holds what must be refused, so this is a test of the types as well.
+          await run(bin('tsc'), ['-p', 'tsconfig.json', ...tsc], { cwd: appDir, signal });
+        }
+        cluster = await startApp({ workers: 2, plugins: CAUSES_PLUGIN });
+      });
 
       after(() => cluster?.stop());
 
@@ -296,10 +287,15 @@ describe('the package that npm publishes', { timeout }, () => {
         await stream.close();
       });
 
-      it('brings each client of 2 workers one copy, as far as the cause goes', async (t) => {
-        const audience = await Audience.of(cluster);
-        for (const row of ROWS) await t.test(`of ${row.cause}: '${row.reach}'`, () => audience.hearsOnce(row));
-        audience.close();
+      describe('brings each client of 2 workers one copy, as far as the cause goes', () => {
+        let audience: Audience;
+
+        before(async () => {
+          audience = await Audience.of(cluster);
+        });
+        after(() => audience.close());
+
+        for (const row of ROWS) it(`of ${row.cause}: '${row.reach}'`, () => audience.hearsOnce(row));
       });
 
       it('asks the app who hears what, with its session, and again while a stream goes on', async () => {
@@ -374,20 +370,23 @@ describe('the package that npm publishes', { timeout }, () => {
         });
       }
 
-      it('says bye, ends its streams and then itself on SIGTERM, long before Egg would kill it', async () => {
-        const stream = await open('connectKey=news');
-        const hello = await stream.next();
-        await (await call('/publish')).text();
+      // The last thing that its cluster is used for.
+      describe('when it is stopped', () => {
+        it('says bye, ends its streams and then itself on SIGTERM, long before Egg would kill it', async () => {
+          const stream = await open('connectKey=news');
+          const hello = await stream.next();
+          await (await call('/publish')).text();
 
-        const stopping = cluster.stop();
-        const rest = [await stream.next(), await stream.next(), await stream.next()];
-        assert.deepEqual(
-          [hello, ...rest].map((event) => event?.event),
-          ['sse:hello', 'created', 'sse:bye', undefined],
-        );
-        const ms = await stopping;
-        assert.equal(cluster.status, 0);
-        assert.ok(ms < EGG_CLOSE_TIMEOUT_MS - 1_000, `it took ${Math.round(ms)} ms`);
+          const stopping = cluster.stop();
+          const rest = [await stream.next(), await stream.next(), await stream.next()];
+          assert.deepEqual(
+            [hello, ...rest].map((event) => event?.event),
+            ['sse:hello', 'created', 'sse:bye', undefined],
+          );
+          const ms = await stopping;
+          assert.equal(cluster.status, 0);
+          assert.ok(ms < EGG_CLOSE_TIMEOUT_MS - 1_000, `it took ${Math.round(ms)} ms`);
+        });
       });
 
       it('does not start with a wrong option, and says which', async () => {

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { after, describe, it } from 'node:test';
 import type { Connection } from '../../lib/connection/connection';
 import { Confirmations } from '../../lib/pump/confirmations';
 import { Pools } from '../../lib/connection/pools';
@@ -8,8 +7,6 @@ import { Cluster } from '../support/cluster';
 import { plainServers } from '../support/plain';
 import { ReadLog } from '../support/read_log';
 import { Stream } from '../support/stream';
-
-const start = plainServers();
 
 async function open(url: string, options?: Parameters<typeof Stream.open>[1]): Promise<Stream> {
   return (await Stream.open(url, options)).until(({ events }) => events.length > 0);
@@ -48,6 +45,8 @@ describe('Confirmations', () => {
 });
 
 describe('publish with confirm', () => {
+  const start = plainServers();
+
   it('says how many connections took it, each once, however many of its keys they hold', async () => {
     const { sse, url } = await start();
     const streams = await Promise.all(['a', 'a&connectKey=b', 'b', 'c'].map((key) => open(`${url}?connectKey=${key}`)));

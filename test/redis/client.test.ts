@@ -1,20 +1,17 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, it } from 'node:test';
 import { RedisBroker } from '../../lib/broker/redis/redis_broker';
 import { readRedisConfig, type EggRedisConfig } from '../../lib/redis/settings';
 import type { RedisConfig } from '../../lib/options/redis';
 import { eventually } from '../support/eventually';
 import { Member } from '../support/member';
 import { freePort } from '../support/free_port';
-import { hasRedis, RedisServer } from '../support/redis_server';
+import { describeWithRedis, RedisServer } from '../support/redis_server';
 
 const TLS = join(__dirname, '../fixtures/tls');
 
-const skip = !hasRedis('the tests of the connection to Redis');
-
-describe('the connection to Redis', { skip }, () => {
+describeWithRedis('the connection to Redis', () => {
   const closing: (() => Promise<void>)[] = [];
   afterEach(async () => {
     for (const close of closing.splice(0).reverse()) await close();

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Draft } from '../../lib/order/broker';
 import type { Position } from '../../lib/order/cursor';
@@ -31,7 +30,7 @@ function follow(produce: SseProducer): { order: Order; production: Production; d
   return { order, production, done: production.follow(produce) };
 }
 
-describe('what produces a run', { timeout: 30_000 }, () => {
+describe('what produces a run', () => {
   it('waits when too much of it has no place in the order yet', async () => {
     let yielded = 0;
     const { order, done } = follow(async function* () {

@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { run, type SseEvent } from '../../lib';
 import { eventually } from '../support/eventually';
 import { plainServers, type PlainServer } from '../support/plain';
 import { Stream } from '../support/stream';
-
-const start = plainServers();
 
 const open = (server: PlainServer, keys: string | readonly string[], lastEventId?: string): Promise<Stream> => {
   const query = [keys].flat().map((key) => `connectKey=${encodeURIComponent(key)}`);
@@ -71,7 +68,9 @@ async function* countTo(count: number): AsyncGenerator<string> {
 
 const upTo = (count: number): string => Array.from({ length: count }, (_, i) => `${i + 1} `).join('');
 
-describe('a run', { timeout: 120_000 }, () => {
+describe('a run', () => {
+  const start = plainServers();
+
   it('is read from its start whenever it is opened, live and when it is over, its pieces joined', async () => {
     const server = await start();
     const told = new Told();

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { RunWatch } from '../../lib/runs/watch';
 import { eventually } from '../support/eventually';
 
@@ -23,7 +22,7 @@ function watch(...polls: { claimed: readonly string[]; complete: boolean }[]): {
   return { watch: runWatch, asked, lost };
 }
 
-describe('the watch over runs', { timeout: 30_000 }, () => {
+describe('the watch over runs', () => {
   it('gives up a run that nobody claims, when it has asked twice', async () => {
     const { watch: runs, asked, lost } = watch({ claimed: ['run:1'], complete: true });
     runs.look(true);

@@ -1,4 +1,3 @@
-import { after, afterEach, before, it } from 'node:test';
 import type { Browser } from 'playwright-core';
 import { startPlain, type PlainServer } from './plain';
 import { Tabs, type Mode } from './tabs';
@@ -15,11 +14,7 @@ export interface BrowserScene {
 }
 
 /** Sets one up, for the suite that calls it. */
-export function browserScene(
-  name: string,
-  launch: (skipped: string) => Promise<Browser | undefined>,
-  skipped: string,
-): BrowserScene {
+export function browserScene(launch: (skipped: string) => Promise<Browser | undefined>, skipped: string): BrowserScene {
   let browser: Browser | undefined;
   const opened: { close(): Promise<unknown> }[] = [];
 
@@ -42,7 +37,10 @@ export function browserScene(
     serve: async (...args) => closes(await startPlain(...args)),
     tabsOf: async (server, mode = 'own', options = {}) => closes(await Tabs.open(browser!, server, mode, options)),
     inBrowser: (sentence, body) => {
-      it(sentence, (test) => (browser === undefined ? test.skip(`no ${name}`) : body(browser)));
+      it(sentence, function () {
+        if (browser === undefined) this.skip();
+        return body(browser);
+      });
     },
   };
 }

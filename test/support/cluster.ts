@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { environment } from './environment';
 import { eventually } from './eventually';
 import { freePort } from './free_port';
 import { bornAt, isAlive } from './processes';
@@ -27,11 +28,11 @@ export interface ClusterOptions {
   workers?: number;
   /** Left out: a free one. */
   port?: number;
-  /** The app: a folder of test/fixtures, or an absolute path. */
+  /** The app: a folder of test/fixtures/apps, or an absolute path. */
   app?: string;
-  /** What the app `app` of test/fixtures is configured with. */
+  /** What the app `basic` is configured with. */
   config?: object;
-  /** Plugins besides the app's own, or in their place: a folder of test/fixtures, or an absolute path, by name. */
+  /** Plugins besides the app's own, or in their place: a folder of test/fixtures/plugins, or an absolute path, by name. */
   plugins?: Readonly<Record<string, string>>;
   /** The file that starts it, in plain JavaScript, run in the app's folder. Left out: one that runs TypeScript. */
   main?: string;
@@ -72,17 +73,16 @@ export class Cluster {
 
   /** Starts one; resolves when every worker serves, rejects with what was printed when it ends before. */
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
-    const { workers = 1, app = 'app', config = {}, plugins = {}, main, serverEnv = 'prod', env: more = {} } = options;
+    const { workers = 1, app = 'basic', config = {}, plugins = {}, main, serverEnv = 'prod', env: more = {} } = options;
     const dir = mkdtempSync(join(tmpdir(), 'egg-sse-test-'));
     mkdirSync(join(dir, 'workers'));
     const { port = await freePort() } = options;
-    const baseDir = resolve(FIXTURES, app);
-    const { NODE_OPTIONS: _, ...env } = process.env;
+    const baseDir = resolve(FIXTURES, 'apps', app);
     const master = spawn(process.execPath, main === undefined ? TYPESCRIPT_MAIN : [main], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       cwd: main === undefined ? undefined : baseDir,
       env: {
-        ...env,
+        ...environment(),
         ...more,
         NODE_ENV: 'production',
         EGG_SERVER_ENV: serverEnv,
@@ -170,7 +170,7 @@ export class Cluster {
     return this.log('common-error.log') + this.#printed;
   }
 
-  /** What the processes of the app `app` of test/fixtures wrote to a log. */
+  /** What the processes of the app `basic` wrote to a log. */
   log(name: string): string {
     return this.read(join('logs', name));
   }
@@ -221,6 +221,6 @@ export class Cluster {
 
 function toPlugins(paths: Readonly<Record<string, string>>): Record<string, { enable: true; path: string }> {
   return Object.fromEntries(
-    Object.entries(paths).map(([name, path]) => [name, { enable: true, path: resolve(FIXTURES, path) }]),
+    Object.entries(paths).map(([name, path]) => [name, { enable: true, path: resolve(FIXTURES, 'plugins', path) }]),
   );
 }

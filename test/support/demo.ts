@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { environment } from './environment';
 import { descendantsOf, type Process } from './processes';
 
 const ROOT = path.join(__dirname, '../..');
@@ -35,7 +36,7 @@ export class Demo {
     const [command, ...args] = COMMANDS[script];
     const master = spawn(command, args, {
       cwd: ROOT,
-      env: { ...process.env, ...env, PORT: String(port) },
+      env: { ...environment(), ...env, PORT: String(port) },
       stdio: ['ignore', 'pipe', 'pipe'],
       // A process group of its own: killing it reaches the workers and what they started, and nobody else.
       detached: true,

@@ -7,7 +7,7 @@ import { typeErrorsIn } from './type_errors';
 
 const ROOT = path.join(__dirname, '../..');
 
-// What test/fixtures/docs/app/reader.ts has for them.
+// What test/fixtures/apps/docs/app/reader.ts has for them.
 const OF_READER = ['OpenAI', 'apiKey', 'baseURL', 'messages', 'model', 'openai', 'randomUUID'];
 
 /** What a block is, which says where it stands in the app. */
@@ -21,7 +21,7 @@ export interface Placed extends Block {
 }
 
 /**
- * An app of every block of TypeScript in the docs, but for docs/recipes.md (see `RecipesApp`), and of test/fixtures/docs,
+ * An app of every block of TypeScript in the docs, but for docs/recipes.md (see `RecipesApp`), and of test/fixtures/apps/docs,
  * which is what they leave to their reader. In JavaScript it is the same, compiled.
  */
 export class DocsApp {
@@ -37,7 +37,7 @@ export class DocsApp {
         return Object.assign(block, { kind: kindOf(block), name });
       });
     });
-    cpSync(path.join(ROOT, 'test/fixtures/docs'), this.dir, { recursive: true });
+    cpSync(path.join(ROOT, 'test/fixtures/apps/docs'), this.dir, { recursive: true });
     symlinkSync(path.join(ROOT, 'node_modules'), path.join(this.dir, 'node_modules'));
     for (const block of this.blocks) {
       const code = Object.entries(changes).reduce(

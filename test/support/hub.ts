@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { after } from 'node:test';
 import { inspect } from 'node:util';
 import { createHub, type HubOptions, type SseHub } from '../../lib/create_hub';
 
@@ -39,7 +38,7 @@ export async function startHub(handle: Handler, options: HubOptions = {}): Promi
   };
 }
 
-/** For a test file: what starts servers that are closed after its tests. */
+/** For a suite: what starts servers that are closed after its tests. */
 export function hubServers(): typeof startHub {
   const servers: HubServer[] = [];
   after(() => Promise.all(servers.map((server) => server.close())));

@@ -1,7 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { after } from 'node:test';
 import { inspect } from 'node:util';
 import config from '../../config/config.default';
 import { Publisher } from '../../lib/bridge/publisher';
@@ -73,7 +72,7 @@ export async function startPlain(
   };
 }
 
-/** For a test file: what starts servers that are closed after its tests. */
+/** For a suite: what starts servers that are closed after its tests. */
 export function plainServers(): typeof startPlain {
   const servers: PlainServer[] = [];
   after(() => Promise.all(servers.map((server) => server.close())));

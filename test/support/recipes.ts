@@ -7,13 +7,13 @@ import { typeErrorsIn } from './type_errors';
 const ROOT = path.join(__dirname, '../..');
 const BROWSER = 'the browser';
 
-/** An app that is what docs/recipes.md says, word for word, and from test/fixtures/recipes what it leaves to its reader. */
+/** An app that is what docs/recipes.md says, word for word, and from test/fixtures/apps/recipes what it leaves to its reader. */
 export class RecipesApp {
   readonly dir = mkdtempSync(path.join(tmpdir(), 'egg-sse-recipes-'));
 
   /** `bodies`: what the page of each recipe shows, in HTML, by the recipe's heading. */
   constructor(bodies: Readonly<Record<string, string>>) {
-    cpSync(path.join(ROOT, 'test/fixtures/recipes'), this.dir, { recursive: true });
+    cpSync(path.join(ROOT, 'test/fixtures/apps/recipes'), this.dir, { recursive: true });
     symlinkSync(path.join(ROOT, 'node_modules'), path.join(this.dir, 'node_modules'));
     const publicDir = path.join(this.dir, 'app/public');
     mkdirSync(publicDir);

@@ -10,9 +10,17 @@ import { findProgram } from './program';
 
 const REDIS = { title: 'redis-server', names: ['redis-server'], debian: 'redis-server' };
 
+// The nodes of a Redis Cluster listen to each other so far above their port.
+const CLUSTER_BUS = 10_000;
+
 /** Whether there is a redis-server to start; if not, what it is for is to be skipped. */
 export function hasRedis(skipped: string): boolean {
   return findProgram(REDIS, skipped) !== undefined;
+}
+
+/** A suite of what needs a redis-server: it is skipped where there is none. */
+export function describeWithRedis(title: string, body: () => void): void {
+  (hasRedis(title) ? describe : describe.skip)(title, body);
 }
 
 /** A Redis server of a test's own, on a free port. */
@@ -32,7 +40,8 @@ export class RedisServer {
   /** Starts one, which keeps nothing on disk unless `args` say so. */
   static async start(args: readonly string[] = [], port?: number): Promise<RedisServer> {
     if (!hasRedis('this test')) throw new Error('there is no redis-server');
-    const server = new RedisServer(port ?? (await freePort()), args);
+    const room = args.includes('--cluster-enabled') ? CLUSTER_BUS : 0;
+    const server = new RedisServer(port ?? (await freePort(room)), args);
     await server.restart();
     return server;
   }

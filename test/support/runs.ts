@@ -1,6 +1,6 @@
 import { Stream } from './stream';
 
-/** What a worker of the app `app` answers. */
+/** What a worker of the app `basic` answers. */
 export async function get<T>({ url }: { url: string }, path: string): Promise<T> {
   return (await (await fetch(url + path, { headers: { Connection: 'close' } })).json()) as T;
 }

@@ -7,7 +7,7 @@ import { sseSchedule } from '../../lib';
 import { Stream } from './stream';
 
 async function main(): Promise<void> {
-  const app = (await start({ baseDir: join(__dirname, '../fixtures/app') })) as Application & { agent: Agent };
+  const app = (await start({ baseDir: join(__dirname, '../fixtures/apps/basic') })) as Application & { agent: Agent };
   const server = app.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;

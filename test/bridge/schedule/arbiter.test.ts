@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
-import { describe, it } from 'node:test';
 import type { Offer, ToArbiter, ToLeases } from '../../../lib/bridge/schedule/lease';
 import { Arbiter } from '../../../lib/bridge/schedule/arbiter';
 import { WorkerLease } from '../../../lib/bridge/schedule/worker_lease';

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, describe, it } from 'node:test';
 import { RedisLease, type RedisLeaseTimes } from '../../../lib/bridge/schedule/redis_lease';
 import type { Offer } from '../../../lib/bridge/schedule/lease';
 import { RedisBroker } from '../../../lib/broker/redis/redis_broker';

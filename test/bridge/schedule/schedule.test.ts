@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
-import { afterEach, describe, it } from 'node:test';
 import { Arbiter } from '../../../lib/bridge/schedule/arbiter';
 import { HostLease } from '../../../lib/bridge/schedule/host_lease';
 import { setLease, type ToArbiter, type ToLeases } from '../../../lib/bridge/schedule/lease';

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { MessengerTimes } from '../../../lib/broker/messenger/messenger_broker';
 import type { Sequencer, SequencerTimes } from '../../../lib/broker/messenger/sequencer';
@@ -10,10 +9,6 @@ import { contract } from '../contract';
 
 type Overrides = ConstructorParameters<typeof Member>[1];
 type WorkerMember = Member & { readonly pid: string };
-
-// In an app there are servers; here nothing but timers that keep no process alive.
-const alive = setInterval(() => undefined, 1_000);
-after(() => clearInterval(alive));
 
 const opened: Member[] = [];
 

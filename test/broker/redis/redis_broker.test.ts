@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { RedisBroker, type RedisTimes } from '../../../lib/broker/redis/redis_broker';
 import { readRedisConfig } from '../../../lib/redis/settings';
 import { eventually } from '../../support/eventually';
 import { Member } from '../../support/member';
 import { optionsWith } from '../../support/plain';
-import { hasRedis, RedisServer } from '../../support/redis_server';
+import { describeWithRedis, RedisServer } from '../../support/redis_server';
 import { contract, type Range } from '../contract';
 
 /** Workers of one or more hosts that share a Redis. */
@@ -45,10 +44,10 @@ class RedisRange implements Range {
   }
 }
 
-if (hasRedis('the tests of the Redis broker')) {
+describeWithRedis('an order in Redis', () => {
   contract('the Redis broker', async () => new RedisRange(await RedisServer.start()), { members: 3 });
 
-  describe('a worker that has just joined', { timeout: 60_000 }, () => {
+  describe('a worker that has just joined', () => {
     it('hears a question of the same millisecond', async () => {
       const range = new RedisRange(await RedisServer.start());
       try {
@@ -64,7 +63,7 @@ if (hasRedis('the tests of the Redis broker')) {
     });
   });
 
-  describe('mail in Redis', { timeout: 60_000 }, () => {
+  describe('mail in Redis', () => {
     const mailbox = { keys: ['box:*'], age: 60_000, count: 1_000, bytes: 1e8 };
 
     /** What a client of a mailbox gets that opens now. */
@@ -112,4 +111,4 @@ if (hasRedis('the tests of the Redis broker')) {
       }
     });
   });
-}
+});

@@ -1,21 +1,19 @@
 import assert from 'node:assert/strict';
-import { after, describe, it } from 'node:test';
 import { EventSource } from 'eventsource';
-import { Cluster, type Worker } from '../support/cluster';
-import { eventually } from '../support/eventually';
-import { codeOf, get, isOver, lastOf, open, read, textOf, upTo } from '../support/runs';
-import { Stream } from '../support/stream';
+import { Cluster, type Worker } from '../../support/cluster';
+import { eventually } from '../../support/eventually';
+import { codeOf, get, isOver, lastOf, open, read, textOf, upTo } from '../../support/runs';
+import { Stream } from '../../support/stream';
 
-const clusters: Cluster[] = [];
-after(() => Promise.all(clusters.map((cluster) => cluster.stop())));
+describe('runs in an Egg app', () => {
+  const clusters: Cluster[] = [];
+  after(() => Promise.all(clusters.map((cluster) => cluster.stop())));
+  async function start(workers = 2, sse: object = {}): Promise<Cluster> {
+    const cluster = await Cluster.start({ workers, config: { sse } });
+    clusters.push(cluster);
+    return cluster;
+  }
 
-async function start(workers = 2, sse: object = {}): Promise<Cluster> {
-  const cluster = await Cluster.start({ workers, config: { sse } });
-  clusters.push(cluster);
-  return cluster;
-}
-
-describe('runs in an Egg app', { timeout: 240_000 }, () => {
   it('are read and stopped on any worker', async () => {
     const cluster = await start();
     const [here, there] = (await cluster.allWorkers()) as [Worker, Worker];

@@ -1,20 +1,10 @@
 import assert from 'node:assert/strict';
-import { after, describe, it } from 'node:test';
-import { Cluster, type Worker } from '../support/cluster';
-import { eventually } from '../support/eventually';
-import { leave, publish, read } from '../support/mail';
-import { Stream } from '../support/stream';
-
-const clusters: Cluster[] = [];
-after(() => Promise.all(clusters.map((cluster) => cluster.stop())));
+import { Cluster, type Worker } from '../../support/cluster';
+import { eventually } from '../../support/eventually';
+import { leave, publish, read } from '../../support/mail';
+import { Stream } from '../../support/stream';
 
 const CONFIG = { sse: { mailbox: { keys: ['box:*'] }, history: { age: 500 } } };
-
-async function start(): Promise<Cluster> {
-  const cluster = await Cluster.start({ workers: 2, config: CONFIG });
-  clusters.push(cluster);
-  return cluster;
-}
 
 async function killWorkers(cluster: Cluster, workers: readonly Worker[]): Promise<void> {
   for (const { pid } of workers) await cluster.signal(pid, 'SIGKILL');
@@ -37,7 +27,15 @@ async function historyIsOver(cluster: Cluster): Promise<void> {
   }
 }
 
-describe('mail in an Egg app', { timeout: 180_000 }, () => {
+describe('mail in an Egg app', () => {
+  const clusters: Cluster[] = [];
+  after(() => Promise.all(clusters.map((cluster) => cluster.stop())));
+  async function start(): Promise<Cluster> {
+    const cluster = await Cluster.start({ workers: 2, config: CONFIG });
+    clusters.push(cluster);
+    return cluster;
+  }
+
   it('comes once, on whichever worker, also to a page that is reloaded on another', async () => {
     const cluster = await start();
     const workers = await cluster.allWorkers();

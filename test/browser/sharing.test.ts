@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
-import { describe } from 'node:test';
 import { browserScene } from '../support/browser_scene';
 import { launchChromium } from '../support/chromium';
 import { eventually } from '../support/eventually';
@@ -8,20 +7,13 @@ import { launchFirefox } from '../support/firefox';
 import type { PlainServer } from '../support/plain';
 import { Proxy } from '../support/proxy';
 
-// A safety net alone: every wait is for a condition.
-const SUITE_MS = 600_000;
-
 const numbers = (count: number): string[] => Array.from({ length: count }, (_, n) => String(n));
 
 const BROWSERS = { Chromium: launchChromium, Firefox: launchFirefox };
 
 for (const [name, launch] of Object.entries(BROWSERS)) {
-  describe(`the browser client in ${name}`, { timeout: SUITE_MS }, () => {
-    const { closes, serve, tabsOf, inBrowser } = browserScene(
-      name,
-      launch,
-      `the tests of the browser client in ${name}`,
-    );
+  describe(`the browser client in ${name}`, () => {
+    const { closes, serve, tabsOf, inBrowser } = browserScene(launch, `the tests of the browser client in ${name}`);
 
     for (const mode of ['SharedWorker', 'leader'] as const) {
       describe(mode === 'leader' ? 'without SharedWorker, with one tab as the leader' : 'with a SharedWorker', () => {

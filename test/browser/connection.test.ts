@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { describe } from 'node:test';
 import { serveClient } from '../../lib/http/client_script';
 import { browserScene } from '../support/browser_scene';
 import { launchChromium } from '../support/chromium';
@@ -10,16 +9,12 @@ import { Cluster } from '../support/cluster';
 import { eventually } from '../support/eventually';
 import { HTML } from '../support/tabs';
 
-// A safety net alone: every wait is for a condition.
-const SUITE_MS = 600_000;
-
 const HELLO = 'retry: 20\nid: 1\nevent: sse:hello\ndata: {"keys":[],"pingInterval":0}\n\n';
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
-describe("the browser client's connection", { timeout: SUITE_MS }, () => {
+describe("the browser client's connection", () => {
   const { closes, serve, tabsOf, inBrowser } = browserScene(
-    'Chromium',
     launchChromium,
     "the tests of the browser client's connection",
   );

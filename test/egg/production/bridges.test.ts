@@ -1,16 +1,13 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import { Cluster } from '../support/cluster';
-import { eventually } from '../support/eventually';
-import { raw } from '../support/raw';
-import { Stream } from '../support/stream';
+import { Cluster } from '../../support/cluster';
+import { eventually } from '../../support/eventually';
+import { raw } from '../../support/raw';
+import { Stream } from '../../support/stream';
 
-// A safety net only.
-const timeout = 180_000;
 const WORKERS = 2;
 const SECRET = 'a-secret-of-this-test';
 
-describe(`the bridges in an app of ${WORKERS} workers, with a client on each,`, { timeout }, () => {
+describe(`the bridges in an app of ${WORKERS} workers, with a client on each,`, () => {
   let cluster: Cluster;
   let clients: Stream[] = [];
   let marks = 0;
@@ -24,26 +21,23 @@ describe(`the bridges in an app of ${WORKERS} workers, with a client on each,`, 
     }
   };
 
-  before(
-    async () => {
-      cluster = await Cluster.start({
-        workers: WORKERS,
-        plugins: { bridges: 'bridges' },
-        config: {
-          // As it is by default.
-          security: {},
-          sse: {
-            publisher: { secret: SECRET },
-            bridges: {
-              messenger: { news: 'a', told: { key: 'a', event: 'told' }, all: { all: true, reach: 'everywhere' } },
-            },
+  before(async () => {
+    cluster = await Cluster.start({
+      workers: WORKERS,
+      plugins: { bridges: 'bridges' },
+      config: {
+        // As it is by default.
+        security: {},
+        sse: {
+          publisher: { secret: SECRET },
+          bridges: {
+            messenger: { news: 'a', told: { key: 'a', event: 'told' }, all: { all: true, reach: 'everywhere' } },
           },
         },
-      });
-      await connect();
-    },
-    { timeout },
-  );
+      },
+    });
+    await connect();
+  });
 
   after(async () => {
     for (const client of clients) client.close();
@@ -212,7 +206,7 @@ describe(`the bridges in an app of ${WORKERS} workers, with a client on each,`, 
   });
 });
 
-describe('an app with a wrong bridge', { timeout }, () => {
+describe('an app with a wrong bridge', () => {
   for (const [what, sse, text] of [
     [
       'route',
