@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Admission } from '../access/authorizer';
 import { NOTHING_SHARED, type SharedDeflate, GZIP_HEADER } from './deflate';
-import { encodeOwn, PING } from '../message/message';
+import { encodeOwn, PING } from '../message/frame';
 import type { KeySet } from './key_sets';
 import type { Reader } from '../log/reader';
 import { type SseRequest, type SseResponse, wireOf, type Wire } from './wire';

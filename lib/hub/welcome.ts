@@ -1,4 +1,4 @@
-import { encodeOwn, isFieldSafe, toFrame, type EncodedEvent } from '../message/message';
+import { encodeOwn, isFieldSafe, toFrame, type EncodedEvent } from '../message/frame';
 import { toFrames, type Gap } from '../log/gaps';
 
 /** What a stream that belongs to one request begins with. */

@@ -1,5 +1,5 @@
 import { joinBodies } from '../message/delta';
-import { OWN_EVENT_PREFIX, toFrameText } from '../message/message';
+import { OWN_EVENT_PREFIX, toFrameText } from '../message/frame';
 import type { Entry } from './entry';
 
 /** How a reader is told of messages: for which of its `keys` they are, if it `showsKeys`; whether it reads one run alone. */

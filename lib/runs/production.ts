@@ -2,7 +2,8 @@ import type { Draft, RunPart } from '../order/broker';
 import type { Position } from '../order/cursor';
 import { Delta } from '../message/delta';
 import { SseError, show } from '../base/error';
-import { encode, type EncodedEvent, type SseEvent } from '../message/message';
+import type { EncodedEvent } from '../message/frame';
+import { encode, type SseEvent } from '../message/message';
 
 /**
  * Produces a run: a string is the next piece of its text, an object an event of its own. `signal` is aborted when the run

@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Broker } from '../order/broker';
 import { SseError, show, toTold } from '../base/error';
-import { ownEvent, type EncodedEvent } from '../message/message';
+import { ownEvent, type EncodedEvent } from '../message/frame';
 import type { Log } from '../log/log';
 import type { SseLogger } from '../base/logger';
 import { checkProducer, Production, type SseProducer } from './production';

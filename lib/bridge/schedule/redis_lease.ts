@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { encode, type EncodedEvent } from '../../message/message';
+import type { EncodedEvent } from '../../message/frame';
+import { encode } from '../../message/message';
 import type { SseLogger } from '../../base/logger';
 import { ALL } from '../../message/keys';
 import { BEGIN, JUDGE, RELEASE, RENEW } from './scripts';
