@@ -4,21 +4,21 @@ import { isFieldSafe, lines, OWN_EVENT_PREFIX, type EncodedEvent } from './frame
 /** An event in the words of the HTML standard (https://html.spec.whatwg.org/multipage/server-sent-events.html). */
 export interface SseEvent {
   /**
-   * A string goes out as it is, line by line; anything else as JSON. Left out: an event with empty data, or, of a comment
-   * or a retry alone, no event.
+   * A string goes out as it is, line by line; any other value as JSON. Left out: an event with empty data; with only a
+   * comment or a retry there is no event.
    */
   data?: unknown;
-  /** The event's name, what the browser passes to `addEventListener`. Left out or empty: `message`. */
+  /** The event's name, for `addEventListener` in the browser. Left out or empty: `message`. */
   event?: string;
-  /** The publisher's own id, unique within a key. Left out: the plugin gives one that clients can resume from. */
+  /** The publisher's own id, unique within a key. Left out: an id of the plugin's, from which clients can resume. */
   id?: string | number;
-  /** How long the client waits before it reconnects, in ms. */
+  /** ms the client waits before it reconnects. */
   retry?: number;
   /** A comment: on the wire, invisible to page code. */
   comment?: string;
 }
 
-/** What `publish` takes: a string is an unnamed event. */
+/** A message as `publish` takes it: a string is an unnamed event. */
 export type SseMessage = string | SseEvent;
 
 // A client sends its id back in a request header, and Node refuses requests with more than 16 kB of headers:
@@ -31,7 +31,7 @@ export const FIELDS: ReadonlySet<string> = new Set(['data', 'event', 'id', 'retr
 /**
  * Encodes a message so that a parser of the HTML standard reads back exactly what was given, line ends as LF.
  *
- * Never changes the message. Throws `SseError` for what cannot go on the wire, before anything is sent:
+ * Never changes the message. Throws `SseError` for a message that cannot go on the wire, before anything is sent:
  * `ERR_SSE_MESSAGE`, `ERR_SSE_DATA`, `ERR_SSE_EVENT`, `ERR_SSE_ID`, `ERR_SSE_RETRY`, `ERR_SSE_COMMENT`.
  */
 export function encode(message: SseMessage): EncodedEvent {
@@ -45,7 +45,7 @@ export function encode(message: SseMessage): EncodedEvent {
   if (name !== undefined) body += `event: ${name}\n`;
   if (retry !== undefined && retry !== null) body += encodeRetry(retry);
   if ('data' in message) body += lines('data: ', encodeData(message.data));
-  // Without data nothing is dispatched: right for a comment or a retry alone, but not for an event that has a name.
+  // Browsers dispatch no event without data. That is right for a comment or a retry alone, but not for an event.
   else if (name !== undefined || ownId !== undefined) body += 'data: \n';
   return { body, id: ownId, event: name };
 }
@@ -123,7 +123,7 @@ function encodeComment(comment: unknown): string {
   return lines(': ', comment);
 }
 
-/** What stands in the `data` lines of a value: a string as it is, anything else as JSON. Throws `ERR_SSE_DATA`. */
+/** The text of a message's data: a string as it is, any other value as JSON. Throws `ERR_SSE_DATA`. */
 export function encodeData(data: unknown): string {
   if (typeof data === 'string') return data;
   let json: string | undefined;
