@@ -9,6 +9,7 @@ import { checkRedis, type RedisConfig } from './redis';
 export interface SseOptions {
   path: string;
   headers: Record<string, string | null>;
+  cors: SseCors | false;
   early: boolean;
   maxClients: number;
   maxClientsPerUser: number;
@@ -17,20 +18,19 @@ export interface SseOptions {
   maxKeyLength: number;
   pingInterval: number;
   retry: number;
-  history: Bounds | false;
-  throttle: SseThrottles;
-  maxUnsentBytes: number;
   stallTimeout: number;
   maxAge: number;
+  maxUnsentBytes: number;
   compression: SseCompression | false;
+  history: Bounds | false;
+  mailbox: SseMailbox | false;
+  runs: Bounds | false;
+  throttle: SseThrottles;
   authorizeTimeout: number;
   groups: Groups;
-  cors: SseCors | false;
   redis: (RedisConfig & { readonly maxMessages?: number }) | false;
   bridges: SseBridges;
   publisher: SsePublisher | false;
-  mailbox: SseMailbox | false;
-  runs: Bounds | false;
 }
 
 /** `config.sse` as an app writes it: options that are objects may leave out some of their own options. */
@@ -101,6 +101,7 @@ const CHECKS: Checks<SseOptions> = {
     'a path that begins with "/", without ? and #',
   ),
   headers: checkHeaders,
+  cors: orFalse(checkCors),
   early: oneOf(true, false),
   maxClients: integer(1, 2 ** 31, 'connections per worker'),
   maxClientsPerUser: integer(0, 2 ** 31, 'connections per host (0 = no limit)'),
@@ -109,20 +110,19 @@ const CHECKS: Checks<SseOptions> = {
   maxKeyLength: integer(1, 8_192, 'characters'),
   pingInterval: integer(0, MAX_MS, 'ms (0 = no pings)'),
   retry: integer(0, MAX_MS, 'ms'),
-  history: orFalse(group('{ age, count, bytes } or false', bounds('messages per key'))),
-  throttle: record(`{ key: { interval, keep: 'latest' } }`, checkThrottle),
-  maxUnsentBytes: integer(1, 2 ** 31, 'bytes per connection'),
   stallTimeout: integer(1, MAX_MS, 'ms'),
   maxAge: integer(1, MAX_MS, 'ms'),
+  maxUnsentBytes: integer(1, 2 ** 31, 'bytes per connection'),
   compression: orFalse(checkCompression),
+  history: orFalse(group('{ age, count, bytes } or false', bounds('messages per key'))),
+  mailbox: orFalse(checkMailbox),
+  runs: orFalse(group('{ age, count, bytes } or false', bounds('messages per run'))),
+  throttle: record(`{ key: { interval, keep: 'latest' } }`, checkThrottle),
   authorizeTimeout: integer(1, MAX_MS, 'ms'),
   groups: when((value) => typeof value === 'function', 'a function from a group to the groups around it'),
-  cors: orFalse(checkCors),
   redis: orFalse(checkRedis),
   bridges: checkBridges,
   publisher: orFalse(checkPublisher),
-  mailbox: orFalse(checkMailbox),
-  runs: orFalse(group('{ age, count, bytes } or false', bounds('messages per run'))),
 };
 
 // Egg's own switches of a plugin and of a middleware, and an option of 1.x without a meaning in 2.0.
