@@ -1,4 +1,4 @@
-import { byId, element } from './element.js';
+import { byId, element, prepend } from '/public/element.js';
 
 const KEPT = 20;
 
@@ -25,12 +25,11 @@ export class Returns {
       element('small', '', kinds),
     );
     Object.assign(report.dataset, { testid: 'report', stream: name, outcome });
-    this.#list.prepend(report);
-    while (this.#list.children.length > KEPT) this.#list.lastChild.remove();
+    prepend(this.#list, report, KEPT);
   }
 }
 
-/** What a stream received since the agent's last count, and what of it came from history. */
+/** An account of a stream: what it received since the agent's last count, and what of it came from history. */
 class Account {
   #stream;
   #report;
@@ -38,7 +37,7 @@ class Account {
   #ids = new Set();
   #twice = 0;
   #begun = 0;
-  /** From where the stream was lost or closed until it is accounted for. */
+  /** The time that it is away, from when it was lost or closed until it is accounted for. */
   #away;
 
   constructor(stream, events, report) {
@@ -47,7 +46,7 @@ class Account {
     stream.onState((state) => this.#leave(state));
     stream.on('sse:hello', () => this.#return());
     for (const event of events) stream.on(event, (_data, { lastEventId }) => this.#count(event, lastEventId));
-    // The server says it as the stream opens: what came since the hello was missed, what follows is live.
+    // `worker` comes as the stream opens: what came since the hello was missed, what follows is live.
     stream.on('worker', () => {
       if (this.#away !== undefined) this.#away.catchingUp = false;
     });
@@ -62,7 +61,7 @@ class Account {
 
   #return() {
     if (this.#begun !== this.#stream.begun) {
-      // Nothing was promised to it of what came before.
+      // Messages from before were not promised to it.
       this.#begun = this.#stream.begun;
       this.#last = undefined;
       this.#away = undefined;
@@ -85,7 +84,7 @@ class Account {
 
   #balance({ ledger, published, pids }) {
     if (this.#away?.backAt !== undefined) {
-      // One from an earlier opening, that comes with the history; the one for this opening follows.
+      // A count from an earlier opening comes with the history; the count for this opening follows.
       if (this.#away.catchingUp && this.#last !== undefined) return;
       const missing = this.#last?.ledger === ledger ? published - this.#last.published - this.#ids.size : undefined;
       const died = !pids.includes(this.#away.pid);

@@ -1,7 +1,7 @@
-import { byId } from './element.js';
+import { byId } from '/public/element.js';
 
 /**
- * Holds what came on the streams against what was sent.
+ * Compares what came on the streams with what was sent.
  *
  * A message is known by its id once the server has acknowledged it, or once it came on some stream. It is missing on a stream
  * when that has brought a later one without it; until then it is on its way.
@@ -72,7 +72,7 @@ export class Proof {
     return missing.size;
   }
 
-  /** Whether what came on both came in the same order. */
+  /** Whether the messages that came on both streams came in the same order. */
   #inOrder() {
     const [one, ...others] = this.#streams;
     return others.every(({ order, places }) => {

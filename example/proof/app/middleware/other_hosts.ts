@@ -1,6 +1,6 @@
 import type { Context } from 'egg';
 
-/** Demo only: lets the page of one host call the API of another, with its CSRF token. Streams need nothing of it. */
+/** Lets the page of one host call the API of another, with its CSRF token. Streams need nothing of it. */
 export default () =>
   async (ctx: Context, next: () => Promise<unknown>): Promise<void> => {
     const origin = ctx.get('origin');
@@ -21,6 +21,6 @@ export default () =>
 
 /** Another port of the same machine, by the same name. */
 function isHost(ctx: Context, origin: string): boolean {
-  const ports = ctx.app.config.hosts as readonly number[];
-  return ports.some((port) => origin === `http://${ctx.hostname}:${port}`);
+  const { hosts } = ctx.app.config.proof;
+  return hosts.some((port) => origin === `http://${ctx.hostname}:${port}`);
 }

@@ -1,10 +1,10 @@
-import { byId } from './element.js';
+import { byId } from '/public/element.js';
 import { Host } from './host.js';
 import { Proof } from './proof.js';
 
 const AT_ONCE = 10;
 
-// A room of this page alone: what is counted here, nobody else sends.
+// A room of this page alone, so that all that is sent to it is counted.
 const room = `hosts-${Math.random().toString(36).slice(2, 12)}`;
 const { hosts: places } = await (await fetch('/api/hosts')).json();
 const proof = new Proof(places.map(({ name }) => name));

@@ -1,8 +1,10 @@
-import { paint } from './badge.js';
-import { byId, element } from './element.js';
-import { post } from './post.js';
-import { Status } from './status.js';
+import { attempt } from '/public/attempt.js';
+import { append, byId, element } from '/public/element.js';
+import { post } from '/public/post.js';
+import { Status } from '/public/status.js';
+import { showWorker } from './badge.js';
 import { Stream } from './stream.js';
+import { Workers } from './workers.js';
 
 const KEPT = 500;
 
@@ -13,7 +15,6 @@ export class Host {
   #room;
   #proof;
   #stream;
-  #pids = [];
   #away;
   #ids = new Map();
 
@@ -22,9 +23,17 @@ export class Host {
     this.#origin = `${location.protocol}//${location.hostname}:${port}`;
     this.#room = room;
     this.#proof = proof;
-    this.#stream = new Stream([`room:${room}`, 'cluster'], '', this.#origin);
+    this.#stream = new Stream([`room:${room}`, 'cluster'], { url: `${this.#origin}/stream` });
     this.#build(port);
     new Status(this.#id).follow(this.#stream, ['said']);
+    showWorker(this.#stream, this.#id);
+    new Workers(this.#stream, {
+      list: this.#part('pids'),
+      kill: this.#part('kill'),
+      error: this.#part('error'),
+      origin: this.#origin,
+      here: 'has this stream',
+    });
     this.#listen();
     this.#stream.open();
   }
@@ -32,14 +41,12 @@ export class Host {
   /** Sends a message from this host. */
   async send() {
     const settle = this.#proof.sending();
-    try {
-      const message = { name: this.#name, text: String(this.#proof.nextNumber()) };
-      settle((await post(`${this.#origin}/api/rooms/${this.#room}/messages`, message)).id);
-      this.#part('error').hidden = true;
-    } catch (error) {
-      settle();
-      this.#fail(error);
-    }
+    const message = { name: this.#name, text: String(this.#proof.nextNumber()) };
+    let id;
+    await attempt(this.#part('error'), async () => {
+      ({ id } = await post(`${this.#origin}/api/rooms/${this.#room}/messages`, message));
+    });
+    settle(id);
   }
 
   get #id() {
@@ -60,7 +67,6 @@ export class Host {
     this.#part('port').textContent = `port ${port}`;
     this.#part('send').textContent = `Send from host ${this.#name}`;
     this.#part('send').addEventListener('click', () => this.send());
-    this.#part('kill').addEventListener('click', () => this.#kill());
     this.#part('cut').addEventListener('click', () => this.#cut());
   }
 
@@ -68,17 +74,8 @@ export class Host {
     const stream = this.#stream;
     stream.onState((state) => {
       if (state === 'waiting' || state === 'closed') this.#leave();
-      this.#showWorkers();
     });
     stream.on('sse:hello', () => this.#return());
-    stream.on('worker', () => this.#showWorkers());
-    // The host's agent tells the first to all, the second to each stream that opens.
-    for (const name of ['workers', 'ledger']) {
-      stream.on(name, ({ pids }) => {
-        this.#pids = pids;
-        this.#showWorkers();
-      });
-    }
     stream.on('said', (message, { lastEventId }) => this.#receive(message, lastEventId));
     stream.on('sse:gap', ({ reason, keys }) => {
       if (!keys.includes(`room:${this.#room}`)) return;
@@ -109,7 +106,7 @@ export class Host {
     this.#append(element('li', 'note', why));
   }
 
-  /** What this stream has missed the page knows: it came on the other one, or the server has said so. */
+  /** The page knows what this stream has missed: it came on the other one, or the server has said so. */
   #return() {
     if (this.#away === undefined) return;
     const seconds = ((performance.now() - this.#away.at) / 1_000).toFixed(1);
@@ -122,50 +119,16 @@ export class Host {
     this.#append(note);
   }
 
-  async #kill() {
-    this.#part('kill').disabled = true;
-    try {
-      await post(`${this.#origin}/api/workers/kill`, { pid: this.#stream.pid });
-    } catch (error) {
-      this.#fail(error);
-      this.#showWorkers();
-    }
-  }
-
   #cut() {
     const cut = this.#part('cut');
     const isCut = cut.ariaPressed !== 'true';
     cut.ariaPressed = String(isCut);
     cut.textContent = isCut ? 'Connect again' : 'Cut stream';
-    if (isCut) this.#stream.close();
+    if (isCut) this.#stream.cut();
     else this.#stream.open();
   }
 
-  #fail(error) {
-    this.#part('error').textContent = error.message;
-    this.#part('error').hidden = false;
-  }
-
-  #showWorkers() {
-    const { pid, state } = this.#stream;
-    const kill = this.#part('kill');
-    kill.disabled = state !== 'open' || !this.#pids.includes(pid);
-    kill.textContent = pid === undefined ? 'Kill a worker' : `Kill worker ${pid}`;
-    this.#part('pids').replaceChildren(
-      ...this.#pids.map((each) => {
-        const badge = element('li', 'badge', `worker ${each}`);
-        if (each === pid) badge.append(element('small', '', 'has this stream'));
-        badge.classList.toggle('lost', each === pid && state === 'waiting');
-        paint(badge, each);
-        return badge;
-      }),
-    );
-  }
-
   #append(row) {
-    const list = this.#part('arrivals');
-    list.append(row);
-    while (list.children.length > KEPT) list.firstChild.remove();
-    list.scrollTop = list.scrollHeight;
+    append(this.#part('arrivals'), row, KEPT);
   }
 }

@@ -1,8 +1,8 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { freePort, nextFreePort } from './free_port';
-import { openRedis, type Redis } from './redis';
+import { freePort, nextFreePort } from './hosts/free_port';
+import { openRedis, type Redis } from './hosts/redis';
 
 // `npm run start:redis`: two hosts, each an Egg cluster on a port of its own, and a Redis between them.
 
@@ -33,19 +33,20 @@ async function twoPorts(asked: string): Promise<[number, number]> {
 }
 
 function startHost(port: number, ports: readonly number[], { host, port: redisPort }: Redis): ChildProcess {
-  return fork(path.join(__dirname, 'host.ts'), {
+  return fork(path.join(__dirname, 'hosts/host.ts'), {
     env: {
       ...process.env,
       PORT: String(port),
       // Egg reads config/config.redis.ts as well.
       EGG_SERVER_SCOPE: 'redis',
       DEMO_HOSTS: ports.join(','),
-      DEMO_REDIS: `${host}:${redisPort}`,
+      REDIS_HOST: host,
+      REDIS_PORT: String(redisPort),
     },
   });
 }
 
-/** Egg's master tells whoever has started it. */
+/** Resolves when a host is ready, which Egg's master tells the process that has started it. */
 async function whenReady(host: ChildProcess): Promise<void> {
   await new Promise<void>((resolve) => {
     host.on('message', ({ action }: { action?: string }) => {

@@ -1,4 +1,4 @@
-import { byId, element } from './element.js';
+import { byId, element, prepend } from '/public/element.js';
 
 const KEPT = 100;
 
@@ -22,7 +22,6 @@ export class Wire {
       element('small', '', lastEventId),
     );
     row.dataset.event = type;
-    this.#list.prepend(row);
-    while (this.#list.children.length > KEPT) this.#list.lastChild.remove();
+    prepend(this.#list, row, KEPT);
   }
 }

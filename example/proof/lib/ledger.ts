@@ -2,15 +2,15 @@ import { randomUUID } from 'node:crypto';
 
 const MAX_KEYS = 10_000;
 
-/** What a page gets of the ledger. */
+/** A reading of the ledger. */
 export interface LedgerEntry {
-  /** Of the ledger: numbers of different ones say nothing about each other. */
+  /** The id of the ledger: numbers of different ones say nothing about each other. */
   readonly ledger: string;
   /** Messages that were published to the keys, since the ledger was begun. */
   readonly published: number;
 }
 
-/** How many messages each key got. Two readings say how many a stream should have received in between. */
+/** Counts the messages that each key got. Two readings say how many a stream should have received in between. */
 export class Ledger {
   #id = randomUUID();
   readonly #counts = new Map<string, number>();

@@ -16,7 +16,7 @@ export interface Redis {
   stop(): Promise<void>;
 }
 
-/** What redis_keeper.ts tells. */
+/** News from redis_keeper.ts. */
 export type KeeperNews = 'ready' | 'missing' | { readonly failed: string };
 
 /** The Redis at `<host>:<port>`; without that, one that the demo starts. Throws with a text for the terminal. */

@@ -7,11 +7,11 @@ export class Workers {
 
   constructor(messenger: Application['messenger']) {
     this.#messenger = messenger;
-    messenger.on('demo:workers', (pids: readonly number[]) => {
+    messenger.on('proof:workers', (pids: readonly number[]) => {
       this.#pids = pids;
     });
     // Each worker can kill itself alone: whatever a request says, nothing else on this machine dies.
-    messenger.on('demo:kill', (pid: number) => {
+    messenger.on('proof:kill', (pid: number) => {
       if (pid === process.pid) process.kill(process.pid, 'SIGKILL');
     });
   }
@@ -20,8 +20,8 @@ export class Workers {
     return this.#pids.includes(pid);
   }
 
-  /** Demo only: kills a worker on the spot, as running out of memory would. Egg starts another. */
+  /** Kills a worker on the spot, as running out of memory would. Egg starts another. */
   kill(pid: number): void {
-    this.#messenger.sendToApp('demo:kill', pid);
+    this.#messenger.sendToApp('proof:kill', pid);
   }
 }

@@ -1,5 +1,5 @@
-import { startHost } from './cluster';
-import { freePort } from './free_port';
+import { startHost } from './hosts/cluster';
+import { freePort } from './hosts/free_port';
 
 async function start(): Promise<void> {
   const port = await freePort(process.env.PORT ?? '7001');
