@@ -150,7 +150,7 @@ const sse: SseOptions = {
 
   /** `POST {path}`, by which services that are not Egg publish. Off without a secret, or with `false`. */
   publisher: {
-    /** What they send as `Authorization: Bearer …`: 16 characters or more. A list while a new one takes over. */
+    /** The text that they send as `Authorization: Bearer …`: 16 characters or more. A list while a new one takes over. */
     secret: null,
     /** Keys that they may publish to, or beginnings of keys with a `*` behind. `null`: all keys, and everyone. */
     keys: null,

@@ -1,5 +1,5 @@
 import type { Application, Context } from 'egg';
-import { takeAnswer } from '../../lib/egg/answer';
+import { answerWithoutKoa } from '../../lib/egg/answer';
 import { Publisher } from '../../lib/bridge/publisher';
 import { mark } from '../../lib/egg/cause';
 import { REQUEST } from '../../lib/message/reach';
@@ -22,7 +22,7 @@ export default (_options: unknown, app: Application) => {
   return async function sseDoor(ctx: Context, next: () => Promise<unknown>): Promise<void> {
     if (enable !== false && ctx.path === path) {
       if (publisher !== undefined && ctx.method === 'POST') {
-        takeAnswer(ctx);
+        answerWithoutKoa(ctx);
         cors?.apply(ctx.req, ctx.res);
         await publisher.serve(ctx.req, ctx.res);
         return;
@@ -33,7 +33,7 @@ export default (_options: unknown, app: Application) => {
       }
     }
     if (enable !== false && ctx.path === clientPath && (ctx.method === 'GET' || ctx.method === 'HEAD')) {
-      takeAnswer(ctx);
+      answerWithoutKoa(ctx);
       serveClient(ctx.req, ctx.res);
       return;
     }

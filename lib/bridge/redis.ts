@@ -12,7 +12,7 @@ import { Carrier, readMessage, type Publishing } from './publishing';
 export interface RedisBridgeTimes {
   /** Between two looks whether the connection still works. */
   readonly beat: number;
-  /** That Redis may take to answer. */
+  /** Until an answer of Redis is overdue. */
   readonly answer: number;
 }
 

@@ -10,8 +10,8 @@ export interface KoaContext {
 
 const HANG_UPS = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT']);
 
-/** Takes a request's answer out of Koa's hands. A client that hangs up is then no error of the app, and in no log. */
-export function takeAnswer(ctx: Pick<KoaContext, 'respond' | 'onerror'>): void {
+/** Keeps Koa from answering a request. A client that hangs up is then no error of the app, and in no log. */
+export function answerWithoutKoa(ctx: Pick<KoaContext, 'respond' | 'onerror'>): void {
   ctx.respond = false;
   const { onerror } = ctx;
   // oxlint-disable-next-line unicorn/prefer-add-event-listener -- this is Koa's handler, not an event's
@@ -21,10 +21,10 @@ export function takeAnswer(ctx: Pick<KoaContext, 'respond' | 'onerror'>): void {
 }
 
 /**
- * Gives a request's answer to its stream. An error that the handler throws ends the stream with `sse:error` and is
+ * Makes a stream a request's answer. An error that the handler throws ends the stream with `sse:error` and is
  * logged as Koa logs it, but Koa writes nothing. An error that only says that the stream is over is none of the app's.
  */
-export function giveAnswer(ctx: KoaContext, stream: SseStream): void {
+export function answerByStream(ctx: KoaContext, stream: SseStream): void {
   ctx.respond = false;
   // oxlint-disable-next-line unicorn/prefer-add-event-listener -- this is Koa's handler, not an event's
   ctx.onerror = (error) => {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { giveAnswer, type KoaContext } from './answer';
+import { answerByStream, type KoaContext } from './answer';
 import { handOver } from './context';
 import type { Endpoint } from '../http/endpoint';
 import type { OpenOptions } from '../options/open';
@@ -31,7 +31,7 @@ export class RequestSse {
     const ctx = this.#ctx;
     // This request may only run again for the authorizer, while its stream is open: it must not be answered twice.
     const stream = handOver(ctx.req, ctx) ? SseStream.none() : this.#endpoint.open(ctx.req, ctx.res, options, ctx);
-    giveAnswer(ctx, stream);
+    answerByStream(ctx, stream);
     return stream;
   }
 }

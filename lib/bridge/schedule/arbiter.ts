@@ -6,8 +6,8 @@ import type { AgentLease, ToArbiter, ToLeases } from './lease';
 export class Arbiter {
   readonly #channel: Channel<ToLeases, ToArbiter>;
   readonly #lease: AgentLease;
-  /** Questions without an answer yet: they may be asked again meanwhile. */
-  readonly #open = new Set<string>();
+  /** Questions on their way to an answer: they may be asked again meanwhile. */
+  readonly #unanswered = new Set<string>();
 
   constructor(channel: Channel<ToLeases, ToArbiter>, lease: AgentLease) {
     this.#channel = channel;
@@ -37,8 +37,8 @@ export class Arbiter {
     ask: () => Promise<number | undefined>,
   ): Promise<void> {
     const id = `${worker} ${number}`;
-    if (this.#open.has(id)) return;
-    this.#open.add(id);
+    if (this.#unanswered.has(id)) return;
+    this.#unanswered.add(id);
     let answer: ToLeases['answer'];
     try {
       answer = { number, run: await ask() };
@@ -46,7 +46,7 @@ export class Arbiter {
       const { code, message, status } = error as SseError;
       answer = { number, error: { code, message, status } };
     }
-    this.#open.delete(id);
+    this.#unanswered.delete(id);
     this.#channel.send('answer', answer, worker);
   }
 }

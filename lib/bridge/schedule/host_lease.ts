@@ -11,7 +11,7 @@ import { learn, type AgentLease, type Latest, type Offer, type ToArbiter, type T
 export class HostLease implements AgentLease {
   readonly #channel: Channel<ToLeases, ToArbiter>;
   readonly #sse: Publishing;
-  /** What was published last, by schedule. */
+  /** The results that were published last, by schedule. */
   readonly #latest = new Map<string, Latest>();
   #last: Promise<void> = Promise.resolve();
 

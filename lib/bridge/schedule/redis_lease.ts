@@ -8,7 +8,7 @@ import { ALL } from '../../message/keys';
 import { BEGIN, JUDGE, RELEASE, RENEW } from './scripts';
 import type { AgentLease, Offer } from './lease';
 
-/** What the lease asks of Redis: the broker of all hosts can do it. */
+/** The part of the broker of all hosts that the lease uses. */
 export interface FencingBroker {
   /** Runs a script in one step, with keys of these names; rejects while Redis is away. */
   run(script: string, names: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
@@ -28,7 +28,7 @@ export interface RedisLeaseTimes {
   readonly kept: number;
   /** Between two renewals. */
   readonly renew: number;
-  /** That a host that stops waits for Redis to take back its schedules. */
+  /** That a host that stops waits until its schedules are free in Redis. */
   readonly stop: number;
 }
 

@@ -19,7 +19,7 @@ export class WorkerLease implements Lease {
   readonly #times: WorkerLeaseTimes;
   /** This worker's name: its pid is the address to which the agent sends. */
   readonly #worker: string;
-  /** What was published last, by schedule: the next agent learns it here. */
+  /** The results that were published last, by schedule: the next agent learns them here. */
   readonly #latest = new Map<string, Latest>();
   readonly #isShared: boolean;
   readonly #asked = new Map<number, (error?: SseError, run?: number) => void>();
