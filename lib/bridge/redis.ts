@@ -10,9 +10,9 @@ import { Carrier, readMessage, type Publishing } from './publishing';
 
 /** Times of the bridge, in ms. */
 export interface RedisBridgeTimes {
-  /** Between two looks whether the connection still works. */
+  /** How long after a look whether the connection works comes the next. */
   readonly beat: number;
-  /** Until an answer of Redis is overdue. */
+  /** How long Redis may take to answer. */
   readonly answer: number;
 }
 

@@ -12,7 +12,7 @@ export interface Lease {
   publish(offer: Offer): Promise<void>;
 }
 
-/** The agent's end of a lease: what the leases of its workers ask, it decides. */
+/** The lease in an agent: it decides what the leases of the workers ask. */
 export interface AgentLease extends Pick<Lease, 'publish'> {
   start(): void;
   /** Left out: workers begin runs without asking, because Egg has one worker of a host run a schedule. */

@@ -24,11 +24,11 @@ interface FencedMessage extends EncodedEvent {
 
 /** Times of the lease, in ms. */
 export interface RedisLeaseTimes {
-  /** That a schedule stays leased to a host that does not renew it. */
+  /** How long a schedule stays leased to a host that does not renew it. */
   readonly kept: number;
-  /** Between two renewals. */
+  /** How long after a renewal comes the next. */
   readonly renew: number;
-  /** That a host that stops waits until its schedules are free in Redis. */
+  /** How long a host that stops waits for Redis. */
   readonly stop: number;
 }
 
@@ -79,7 +79,7 @@ export class RedisLease implements AgentLease {
 
   async begin(name: string): Promise<number | undefined> {
     const schedule = this.#nameOf(name);
-    const first = await this.#leaseOrWait(schedule);
+    const first = await this.#tryToLease(schedule);
     if (first?.run !== undefined) return first.run;
     // The other host may just have died. A second look, when its lease has lapsed, keeps this run from being missed.
     if (first === undefined || this.#waiting.has(schedule)) return undefined;
@@ -88,7 +88,7 @@ export class RedisLease implements AgentLease {
       await pause(first.left, undefined, { signal: this.#stopping.signal, ref: false });
       // A later run has begun here meanwhile.
       if (this.#leased.has(schedule)) return undefined;
-      return (await this.#leaseOrWait(schedule))?.run;
+      return (await this.#tryToLease(schedule))?.run;
     } catch {
       // `stop` was called.
       return undefined;
@@ -124,7 +124,7 @@ export class RedisLease implements AgentLease {
   }
 
   /** Leases a schedule, or keeps it, and begins a run; or says after how many ms the lease of another host lapses. */
-  async #leaseOrWait(
+  async #tryToLease(
     schedule: string,
   ): Promise<{ run: number; left?: never } | { run?: never; left: number } | undefined> {
     if (this.#stopping.signal.aborted) return undefined;
