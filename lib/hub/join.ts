@@ -9,7 +9,7 @@ import type { Beginning } from '../log/reader';
 import type { Readers } from '../log/readers';
 import { Throttle } from '../log/throttle';
 import { idOf, isRunKey } from '../message/keys';
-import type { EncodedEvent } from '../message/message';
+import type { EncodedEvent } from '../message/frame';
 import type { SseOptions } from '../options/options';
 import type { LastEventId } from '../order/cursor';
 import type { Pump } from '../pump/pump';
