@@ -1,45 +1,26 @@
 import type { Application, IBoot } from 'egg';
-import { PEOPLE } from './lib/people';
-import { privateKeyOf } from './lib/private_key';
-import { Workers } from './lib/workers';
+import { PageView } from './lib/page_view';
+import { PEOPLE, userOf } from './lib/people';
 
-/**
- * Says who is who, by the session.
- *
- * The rest is demo only: a real app needs none of it. It shows what otherwise nobody sees, the worker that a stream is on.
- * A stream that opens with a key of its own is told `worker`: of reach `process`, since no other worker has that stream;
- * it comes right after what the stream has missed and before anything new. Then the agent tells it the `ledger`.
- */
-export default class DemoBoot implements IBoot {
+/** Says what renders the views, and who is who, by the session. */
+export default class AppBoot implements IBoot {
   readonly #app: Application;
 
   constructor(app: Application) {
     this.#app = app;
   }
 
+  configDidLoad(): void {
+    // Egg takes the class, and makes one for each request; its types ask for an instance.
+    this.#app.view.use('page', PageView as never);
+  }
+
   async didLoad(): Promise<void> {
     this.#app.sse.authorize(({ session }) => {
-      const { user } = session as { user?: string };
+      const user = userOf(session);
       const person = PEOPLE.get(user);
-      // Without `keys`, whoever it is gets those that they ask for: the ticker and the rooms are for everyone.
+      // Without `keys`, everybody gets the keys that they ask for: the ticker and the rooms are for everyone.
       return person === undefined ? {} : { user, groups: person.teams };
     });
-  }
-
-  configDidLoad(): void {
-    const { sse, messenger } = this.#app;
-    this.#app.workers = new Workers(messenger);
-    sse.on('open', ({ keys }) => {
-      const key = privateKeyOf(keys);
-      if (key === undefined) return;
-      void sse.publish(key, { event: 'worker', data: { pid: process.pid } }, { reach: 'process' });
-      messenger.sendToAgent('demo:opened', keys);
-    });
-  }
-}
-
-declare module 'egg' {
-  interface Application {
-    workers: Workers;
   }
 }

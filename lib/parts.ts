@@ -12,6 +12,7 @@ import { Hub } from './hub/hub';
 import { Joins } from './hub/join';
 import { Lifetimes } from './hub/lifetimes';
 import { Rights } from './hub/rights';
+import { Room } from './hub/room';
 import { Log } from './log/log';
 import { Readers } from './log/readers';
 import { TakenMail } from './log/taken_mail';
@@ -23,16 +24,16 @@ import { Confirmations } from './pump/confirmations';
 import { Pump } from './pump/pump';
 import { Runs, type Detach } from './runs/runs';
 
-/** What the parts of a process are made of. */
+/** The options of a process's parts. */
 export interface PartsOptions {
   readonly options: SseOptions;
   readonly broker: Broker;
   readonly logger: SseLogger;
-  /** The context of an open stream's request, for the authorizer. Left out: the request. */
+  /** The context of an open stream's request, for the authorizer. Left out: the request itself. */
   readonly contextOf?: ((request: SseRequest) => Promise<object>) | undefined;
-  /** What runs go on in when the request that started them is over. Left out: no context. */
+  /** Runs the producers of runs apart from the request that started them. Left out: in no context. */
   readonly detach?: Detach | undefined;
-  /** Whether runs may be started here. Left out: if there are any. */
+  /** Whether runs may be started here. Left out: yes, unless `config.sse.runs` is false. */
   readonly producesRuns?: boolean | undefined;
 }
 
@@ -51,7 +52,7 @@ export interface Parts {
 
 const NO_HISTORY: Bounds = { age: 0, count: 0, bytes: 16 * 1024 * 1024 };
 
-// Node buffers this much before it says that a client is behind, whatever was asked.
+// Node buffers this much before it says that a client is behind; `maxUnsentBytes` includes it.
 const NODE_BUFFER_BYTES = 16 * 1024;
 
 /** Puts the parts of a process together, in the order in which they need each other. */
@@ -71,7 +72,7 @@ export function assemble(given: PartsOptions): Parts {
   const pump = new Pump(readers, {
     maxBatchBytes: Math.max(1, options.maxUnsentBytes - NODE_BUFFER_BYTES),
     onGap: (gap) => events.emit('gap', gap),
-    onSettled: (through) => confirmations.settle(through),
+    onPassed: (through) => confirmations.pass(through),
     onError: (error) => logger.error(toError(error)),
   });
   const runs = new Runs({
@@ -84,10 +85,22 @@ export function assemble(given: PartsOptions): Parts {
   });
   const authorizer = new Authorizer(options, logger);
   const userLimit = new UserLimit(options.maxClientsPerUser, (id) => pools.of(user(id))?.size ?? 0);
-  const joins = new Joins({ options, log, readers, pools, keySets, pump, runs, userLimit, events, order: broker });
-  const rights = new Rights({ pools, keySets, readers, pump, authorizer, contextOf });
-  const lifetimes = new Lifetimes({ options, pools, pump, log, joins, runs });
+  const room = new Room({ options, pools, userLimit, order: broker });
+  const joins = new Joins({
+    options,
+    log,
+    readers,
+    pools,
+    keySets,
+    pump,
+    runs,
+    room,
+    events,
+    catchUp: () => broker.catchUp(),
+  });
   const { unplaced } = joins;
+  const rights = new Rights({ pools, keySets, readers, pump, authorizer, contextOf });
+  const lifetimes = new Lifetimes({ options, pools, pump, log, room, unplaced, runs });
   const hub = new Hub({ log, pools, pump, confirmations, unplaced, rights, runs, userLimit, events });
   const endpoint = new Endpoint({ options, authorizer, joins, events, logger });
   return { log, readers, takenMail, hub, lifetimes, authorizer, runs, events, endpoint };

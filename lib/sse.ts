@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Authorize } from './access/authorizer';
 import { show } from './base/error';
 import type { SseLogger } from './base/logger';
-import { Publication } from './base/promises';
+import { LoggedPromise } from './base/promises';
 import type { Endpoint } from './http/endpoint';
 import type { SseEvents } from './hub/events';
 import type { SseStats } from './hub/hub';
@@ -48,12 +48,12 @@ export class Sse {
     this.#logger = parts.logger;
   }
 
-  /** @internal Answers the requests for streams. */
+  /** @internal Answers requests for streams. */
   get endpoint(): Endpoint {
     return this.#parts.endpoint;
   }
 
-  /** @internal Resolves when messages arrive: streams may be opened from then on. */
+  /** @internal Enters the order. Resolves when messages arrive: streams may be opened from then on. */
   async start(): Promise<void> {
     const { lifetimes, hub } = this.#parts;
     lifetimes.start();
@@ -74,7 +74,7 @@ export class Sse {
    * them gets it once.
    *
    * Resolves when the message has its place in the order, not when clients have read it. Rejects with an `SseError`,
-   * nothing sent, for a key, a message or an option that cannot be; a failure that nobody awaits is logged.
+   * nothing sent, for a key, a message or an option that is not valid. A failure that is not awaited is logged.
    */
   publish(
     key: string | readonly string[],
@@ -94,35 +94,37 @@ export class Sse {
   }
 
   /**
-   * Says who may hear what: called for each stream before it opens, with Egg's `ctx` and the keys that are asked for.
+   * Sets the app's authorizer, which decides who a client is and what it may hear. It is called for each stream before
+   * that opens, with Egg's `ctx` and the keys that the client asks for.
    *
-   * It returns a `Grant`, or throws: an error with a `status`, as `ctx.throw(403)` makes, answers the request with it.
-   * Called once, at boot; without it everybody gets the keys they ask for.
+   * The authorizer returns a `Grant`, or throws: an error with a `status`, as `ctx.throw(403)` makes, answers the
+   * request with it. Called once, at boot. Left out: every client gets the keys that it asks for.
    */
   authorize(authorize: Authorize): this {
     this.#parts.authorizer.use(authorize);
     return this;
   }
 
-  /** @internal Whether an open stream's request may be asked about again. */
+  /** @internal Whether there is an authorizer, which may be asked again about an open stream's request. */
   get hasAuthorizer(): boolean {
     return this.#parts.authorizer.isSet;
   }
 
-  /** Connections of this worker that hold a key, now; without a key, all of them. */
+  /** The number of connections of this worker that hold a key, now; without a key, of all. */
   count(key?: string): number {
     return this.#parts.hub.count(key);
   }
 
-  /** All connections of this worker, now. */
+  /** The number of all connections of this worker, now. */
   countAll(): number {
     return this.#parts.hub.count();
   }
 
   /**
-   * Connections that hold a key, or all of them without one, over all workers; with reach `process` of this one.
+   * The number of connections that hold a key, or of all without one, over all workers; with reach `process` of this
+   * one.
    *
-   * Resolves within 2 s; `complete` is false when somebody did not answer, whose connections are not counted.
+   * Resolves within 2 s. `complete` is false when a worker did not answer: its connections are not counted.
    */
   async total(key?: string, { reach = 'everywhere' }: Pick<PublishOptions, 'reach'> = {}): Promise<Total> {
     const checked = key === undefined ? ALL : checkKey(key);
@@ -132,7 +134,7 @@ export class Sse {
     return { clients: answers.reduce<number>((sum, clients) => sum + Number(clients), 0), complete };
   }
 
-  /** Ends this worker's connections that hold a key, and returns how many. Browsers come back unless the page closes. */
+  /** Ends this worker's connections that hold a key; returns how many. Browsers come back unless the page closes. */
   close(key: string): number {
     return this.#parts.hub.close(checkKey(key));
   }
@@ -146,17 +148,18 @@ export class Sse {
    * Ends every connection that holds a key, or one of several, on all workers and hosts: of a user, a group, a pool.
    * Clients are told `sse:bye` with the reason. Browsers come back by themselves, and are authorized anew then.
    *
-   * Resolves when all who live will do so; a worker that is out of sight does it when it is back.
+   * Resolves when it is certain that all live workers do it. A worker that is out of sight does it when it is back.
    */
   disconnect(key: string | readonly string[], { reason = 'disconnected' }: { reason?: string } = {}): Promise<void> {
     return this.#act(() => ({ do: 'disconnect', keys: checkKeys(key), reason: checkReason(reason) }));
   }
 
   /**
-   * Asks the authorizer again about every connection that holds a key, or one of several, on all workers and hosts: they
-   * go on with what it grants now, without a break, and are told `sse:grant`. Those it refuses end with `sse:bye`.
+   * Asks the authorizer again about every connection that holds a key, or one of several, on all workers and hosts:
+   * they go on with what it grants now, without a break, and are told `sse:grant`. Connections that it refuses end with
+   * `sse:bye`.
    *
-   * Resolves when all who live will do so; a worker that is out of sight does it when it is back.
+   * Resolves when it is certain that all live workers do it. A worker that is out of sight does it when it is back.
    */
   reauthorize(key: string | readonly string[]): Promise<void> {
     return this.#act(() => ({ do: 'reauthorize', keys: checkKeys(key) }));
@@ -164,43 +167,44 @@ export class Sse {
 
   /**
    * Starts a run: work whose results come bit by bit, as a model's answer does, apart from the request that starts it.
-   * What `produce` yields is kept: whoever opens the run's key (`run(id)`, `run:<id>` in a URL) gets all of it, from the
-   * start or from its last event id, on any worker.
+   * All that `produce` yields is kept for `runs.age`: a client that opens the run's key (`run(id)`, `run:<id>` in a
+   * URL) gets all of it, from the start or from its last event id, on any worker.
    *
-   * A string it yields is a piece of text, which may be joined with its neighbours for a client that was behind; an object
-   * is an event of its own. Its end is told by `sse:end`, and what it throws by `sse:error`.
+   * A yielded string is a piece of text, which may be joined with its neighbours for a client that was behind; an
+   * object is an event of its own. Clients are told of the end by `sse:end`, and of an error that `produce` throws by
+   * `sse:error`.
    *
-   * Resolves when the run has its place in the order. Rejects with an `SseError`: `ERR_SSE_RUN_EXISTS` when there is one
-   * of that id, on whichever worker, going on or still readable; `ERR_SSE_RUN_ID`, `ERR_SSE_RUN_PRODUCER`.
+   * Resolves when the run has its place in the order. Rejects with an `SseError`: `ERR_SSE_RUN_EXISTS` when there is
+   * one of that id, on whichever worker, going on or still readable; `ERR_SSE_RUN_ID`, `ERR_SSE_RUN_PRODUCER`.
    */
   run(id: string | number, produce: SseProducer): Promise<RunReceipt> {
-    return Publication.of(this.#parts.runs.start(id, produce), (error) => {
+    return LoggedPromise.of(this.#parts.runs.start(id, produce), (error) => {
       this.#logger.error(new Error('a run was not started, and nobody awaited it', { cause: error }));
     });
   }
 
   /**
-   * Ends a run, on whichever worker it is produced: its readers are told `sse:end`, and its producer's signal is aborted.
-   * Resolves with false when no such run is going on.
+   * Ends a run, on whichever worker it is produced: its readers are told `sse:end`, and its producer's signal is
+   * aborted. Resolves with false when no such run is going on.
    */
   stopRun(id: string | number): Promise<boolean> {
-    return Publication.of(this.#parts.runs.end(id), (error) => {
+    return LoggedPromise.of(this.#parts.runs.end(id), (error) => {
       this.#logger.error(new Error('a run was not stopped, and nobody awaited it', { cause: error }));
     });
   }
 
-  /** What this worker holds, now: for metrics. */
+  /** Numbers of this worker, now: for metrics. */
   get stats(): SseStats {
     return this.#parts.hub.stats;
   }
 
-  /** Calls a listener whenever something happens in this worker. One that throws is logged and disturbs nobody. */
+  /** Calls a listener at each event of a name in this worker. An error that it throws is logged and has no effect. */
   on<E extends keyof SseEvents>(event: E, listener: (...args: SseEvents[E]) => void): this {
     this.#parts.events.on(event, listener);
     return this;
   }
 
-  /** Takes a listener away. */
+  /** Removes a listener. */
   off<E extends keyof SseEvents>(event: E, listener: (...args: SseEvents[E]) => void): this {
     this.#parts.events.off(event, listener);
     return this;
@@ -210,7 +214,7 @@ export class Sse {
     const publish = async (): Promise<void> => {
       await this.#broker.publish({ keys: [], body: '', act: read() }, 'everywhere');
     };
-    return Publication.of(publish(), (error) => {
+    return LoggedPromise.of(publish(), (error) => {
       this.#logger.error(
         new Error('connections were not ended or authorized anew, and nobody awaited it', { cause: error }),
       );
@@ -218,14 +222,14 @@ export class Sse {
   }
 
   #publish(keys: () => readonly string[], message: SseMessage, options: PublishOptions = {}): Promise<Receipt> {
-    return Publication.of(this.#give(keys, message, options), (error) => {
+    return LoggedPromise.of(this.#give(keys, message, options), (error) => {
       this.#logger.error(new Error('a message was not published, and nobody awaited it', { cause: error }));
     });
   }
 
-  /** Everything is read before this returns: what the caller does to its object afterwards changes nothing. */
+  /** Reads the message before it returns: changes that the caller makes to its object later have no effect. */
   #give(keys: () => readonly string[], message: SseMessage, options: PublishOptions): Promise<Receipt> {
-    // A promise costs as much as all else here: there is one, and what is derived from it.
+    // A promise costs as much as all else here: an async function would make one more.
     try {
       const checkedKeys = keys();
       const { body, id, event } = encode(message);
@@ -242,7 +246,7 @@ export class Sse {
     return { ...(await this.#send({ ...draft, confirm }, reach)), ...(await this.#confirm(confirm, reach)) };
   }
 
-  /** Resolves once the message is on its way. */
+  /** Resolves when the message has its place in the order, or, past the order, when it is in the log. */
   #send(draft: Draft, reach: Reach): Promise<Receipt> {
     const { id } = draft;
     if (!this.#isLocal(reach)) {
@@ -253,7 +257,7 @@ export class Sse {
   }
 
   async #confirm(name: string, reach: Reach): Promise<Pick<ConfirmedReceipt, 'clients' | 'complete'>> {
-    const question = { took: name };
+    const question = { received: name };
     const { answers, complete } = this.#isLocal(reach)
       ? { answers: [await this.#parts.hub.answer(question)], complete: true }
       : await this.#broker.ask(question, reach);
@@ -264,7 +268,7 @@ export class Sse {
     };
   }
 
-  /** Whether a message goes to this process's own connections, past the order. */
+  /** Whether a message goes to this process's own connections alone, past the order. */
   #isLocal(reach: Reach): boolean {
     return reach === 'process' && !this.#isAlone;
   }

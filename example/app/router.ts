@@ -4,7 +4,6 @@ export default ({ router, controller }: Application): void => {
   router.get('/', controller.home.show);
   router.get('/tabs', controller.tabs.show);
   router.get('/api/tabs', controller.tabs.count);
-  router.get('/api/hosts', controller.hosts.list);
   router.get('/api/ticker', controller.ticker.recent);
   router.post('/api/rooms/:room/messages', controller.rooms.post);
   router.post('/api/jobs', controller.jobs.start);
@@ -14,5 +13,4 @@ export default ({ router, controller }: Application): void => {
   router.get('/answers', controller.answers.show);
   router.post('/api/answers', controller.answers.start);
   router.post('/api/answers/:id/stop', controller.answers.stop);
-  router.post('/api/workers/kill', controller.workers.kill);
 };

@@ -10,7 +10,7 @@ const OBJECTS = ['the weather', 'a warm place', 'patience', 'the first crack', '
 const ENDS = ['.', '; nobody disagrees.', ', as the old books say.', ', which is why it rolls.', '. Mostly.'];
 
 /**
- * A pretend model answers a question: what it says is nonsense, and comes a few letters at a time, as a real one's does.
+ * The answer of a pretend model: it is nonsense, and comes a few letters at a time, as that of a real one does.
  * The first event says which worker it runs on.
  */
 export async function* answer(question: string, signal: AbortSignal): AsyncGenerator<string | SseEvent> {

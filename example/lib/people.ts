@@ -1,17 +1,22 @@
 import { anonymous, authenticated, group, user } from 'egg-sse';
 
-/** What is known of a person. */
+/** A person that the app knows. */
 export interface Person {
   readonly teams: readonly string[];
 }
 
-/** Who can log in. A real app asks its database, and wants a password. */
+/** Who has logged in, by their session. */
+export function userOf(session: unknown): string | undefined {
+  return (session as { user?: string }).user;
+}
+
+/** The people who can log in. A real app asks its database. */
 export const PEOPLE: ReadonlyMap<unknown, Person> = new Map([
   ['ann', { teams: ['hens'] }],
   ['bob', { teams: ['hens'] }],
 ]);
 
-/** Whom a note can be for, and the key that it goes to. */
+/** Audiences of a note, and the key of each. */
 export const AUDIENCES: ReadonlyMap<string, string> = new Map([
   ['ann', user('ann')],
   ['bob', user('bob')],

@@ -1,12 +1,12 @@
 import { EventStreamParser, type StreamEvent } from './parser.mjs';
 import { backoff, deadAfter, judge, retryAfter } from './policy.mjs';
 
-/** Which stream, and as whom. */
+/** The stream to connect to, and the user to be. */
 export interface Terms {
   /** Absolute. */
   readonly url: string;
   readonly withCredentials: boolean;
-  /** Who the server says that this browser is, '' for nobody it knows; undefined: whoever the first answer says. */
+  /** The user that the server must name, '' for none; undefined: the one of the first answer. */
   readonly user?: string | undefined;
 }
 
@@ -15,31 +15,32 @@ export type State = 'connecting' | 'open' | 'waiting' | 'closed';
 /** The state of a connection, and why. */
 export interface StateChange {
   readonly state: State;
-  /** Of the answer. */
+  /** The status of the answer. */
   readonly status?: number | undefined;
   /** `network`, `timeout`, `end`, `offline`, `status`, `type`, `user`, or what the server said. */
   readonly reason?: string | undefined;
-  /** When it tries again, in ms. */
+  /** The time until it tries again, in ms. */
   readonly retryIn?: number | undefined;
-  /** Who this browser is, if that was asked for. */
+  /** The user of this browser, if that was asked for. */
   readonly user?: string | undefined;
 }
 
-/** Why headers are asked for: the status that refused those before, and how many attempts have failed in a row. */
+/** Why headers are asked for: the status that refused the last ones, and the number of failed attempts in a row. */
 export interface Asking {
   readonly status?: number | undefined;
   readonly attempt: number;
 }
 
+/** The owner of a connection, which hears what becomes of it. */
 export interface ConnectionOwner {
-  /** The headers of the next request; undefined: there are none, and nobody to ask. */
+  /** The headers of the next request; undefined when there are none. */
   headers(asking: Asking): Promise<Record<string, string> | undefined>;
   onState(change: StateChange): void;
-  /** What came in one piece. */
+  /** Hears of events that came in one piece. */
   onEvents?(events: readonly StreamEvent[]): void;
 }
 
-/** How an attempt ended. Without a `state`, it is tried again; `retryIn` is there when the server has said when. */
+/** The end of an attempt. Without a `state` it is tried again; `retryIn` is there when the server has said when. */
 type Outcome = Partial<StateChange>;
 
 const HEAD_TIMEOUT_MS = 15_000;
@@ -57,13 +58,13 @@ export class Connection {
   #state: State = 'closed';
   #attempt: AbortController | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** From when on who wakes it makes it try again: the line is dead, or it waits, and not because the server has said so. */
+  /** The time from which on `wake` makes it try again: the line is dead then, or it waits on its own account. */
   #staleAt = Infinity;
   #deadAfter: number | undefined;
   #method: 'GET' | 'HEAD' = 'GET';
   #retry = DEFAULT_RETRY_MS;
   #failures = 0;
-  /** The status that the next attempt needs other headers for. */
+  /** The status for which the next attempt needs other headers. */
   #refused: number | undefined;
 
   constructor(terms: Terms, owner: ConnectionOwner) {
@@ -72,7 +73,7 @@ export class Connection {
     this.#owner = owner;
   }
 
-  /** Opens it, or opens it anew at its place, with other keys; of those that are new, only what comes from now on. */
+  /** Opens the stream, or opens it anew at its place with other keys. Of the new keys it gets messages from now on. */
   open(keys: readonly string[], newKeys: readonly string[] = [], lastEventId = this.#lastEventId): void {
     this.#keys = keys;
     this.#newKeys = [...this.#newKeys, ...newKeys].filter((key) => keys.includes(key));
@@ -80,12 +81,12 @@ export class Connection {
     void this.#connect('GET');
   }
 
-  /** Asks who this browser is. */
+  /** Asks the server for the user of this browser. */
   identify(): void {
     void this.#connect('HEAD');
   }
 
-  /** Timers may have slept: looks whether the line is dead, and waits no longer for what only the client waits for. */
+  /** Tries again if the line is dead, or if it waits on its own account: timers may have slept with the computer. */
   wake(): void {
     if (performance.now() > this.#staleAt) void this.#connect();
   }
@@ -115,7 +116,7 @@ export class Connection {
     } catch {
       outcome = { reason: attempt.signal.aborted ? 'timeout' : 'network' };
     }
-    // Another one is under way, or it is closed.
+    // Another attempt is under way, or the connection is closed.
     if (this.#attempt !== attempt) return;
     this.#end();
     const { retryIn, ...why } = outcome;
@@ -133,7 +134,7 @@ export class Connection {
     const refused = this.#refused;
     this.#refused = undefined;
     const own = await this.#owner.headers({ status: refused, attempt: this.#failures });
-    // Nobody has another token.
+    // No tab has other headers than those that were refused.
     if (refused && !own) return { state: 'closed', reason: 'status', status: refused };
     const { status, headers, body } = await this.#request(own, attempt.signal);
     if (status === 401 && !refused) {
@@ -205,7 +206,7 @@ export class Connection {
       for (const key of this.#newKeys) searchParams.append('newKey', key);
       searchParams.set('withKeys', '1');
       const id = this.#lastEventId;
-      // A header holds ASCII; and of another origin, it would cost a question before each connect.
+      // A header may have ASCII only; and to another origin it would cost a CORS preflight before each connect.
       if (target.origin !== location.origin || /[^ -~]/.test(id)) searchParams.set('lastEventId', id);
       else if (id) fields.set('Last-Event-ID', id);
     }

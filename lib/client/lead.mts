@@ -1,25 +1,25 @@
-import { Holder } from './holder.mjs';
+import { Leader } from './leader.mjs';
 import { termsOf } from './protocol.mjs';
 import type { Recent } from './recent.mjs';
 
 /**
- * Holds the connection of a scope from when nobody else does until `signal`, or for ever.
+ * Leads the tabs of a scope, from when no other leader does until `signal` is aborted, or for ever.
  *
- * `recent`: what whoever held it before has brought.
+ * `recent`: the newest events of the leader before.
  */
 export function lead(scope: string, recent: () => Recent | undefined, signal?: AbortSignal): void {
   const { locks } = navigator;
-  const hold = (): Promise<void> | undefined => {
+  const whileLeading = (): Promise<void> | undefined => {
     if (signal?.aborted) return undefined;
-    const holder = new Holder(termsOf(scope), new BroadcastChannel(scope), locks, recent());
+    const leader = new Leader(termsOf(scope), new BroadcastChannel(scope), locks, recent());
     return new Promise((resolve) => {
       signal?.addEventListener('abort', () => {
-        holder.stop();
+        leader.stop();
         resolve();
       });
     });
   };
-  // Plain http has no locks; but there is one worker of a name.
-  if (locks) void locks.request(scope, hold);
-  else void hold();
+  // There are no locks on plain http, where only the shared worker leads: there is one of a name.
+  if (locks) void locks.request(scope, whileLeading);
+  else void whileLeading();
 }

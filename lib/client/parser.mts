@@ -1,19 +1,19 @@
-/** An event as it came, and for which of the connection's keys it is, if the server says so. */
+/** An event as it came, and the keys of the connection for which it is, if the server names them. */
 export interface StreamEvent {
   readonly type: string;
   readonly data: string;
   readonly lastEventId: string;
   readonly keys?: readonly string[] | undefined;
-  /** When to come back, in ms, if that was said with it or since the event before. */
+  /** The reconnection time, in ms, if it came with this event or since the one before. */
   readonly retry?: number | undefined;
 }
 
-/** Reads a `text/event-stream` as the HTML standard says, whichever way it is cut into pieces. */
+/** Parses a `text/event-stream` as the HTML standard says (9.2.5, 9.2.6), however it is cut into pieces. */
 export class EventStreamParser {
   readonly #onEvent: (event: StreamEvent) => void;
-  // It leaves out one byte order mark at the start, as the standard wants.
+  // It leaves out one byte order mark at the start, as the standard says.
   readonly #decoder = new TextDecoder();
-  /** What there is of a line that has not ended. */
+  /** The begun line that has not ended. */
   #rest = '';
   #endsWithCr = false;
   #data: string[] = [];
@@ -30,7 +30,7 @@ export class EventStreamParser {
   feed(bytes: Uint8Array): void {
     let text = this.#decoder.decode(bytes, { stream: true });
     if (text === '') return;
-    // An LF that belongs to the CR that ended the piece before.
+    // This LF belongs to the CR at the end of the piece before.
     if (this.#endsWithCr && text[0] === '\n') text = text.slice(1);
     this.#endsWithCr = text.endsWith('\r');
     const lines = (this.#rest + text).split(/\r\n|\r|\n/);

@@ -1,4 +1,4 @@
-/** What follows from an answer: read it, come back later, or never. */
+/** The consequence of an answer: read it, come back later, or never. */
 export type Verdict = 'open' | 'waiting' | 'closed';
 
 const MAX_DELAY_MS = 30_000;
@@ -9,20 +9,20 @@ export function judge(status: number, contentType: string | null): Verdict {
   return status >= 500 || status === 408 || status === 429 ? 'waiting' : 'closed';
 }
 
-/** When to come back after a number of failures in a row, in ms: longer each time, and by chance, so that not all come at once. */
+/** The ms before the next attempt: more after each failure, and random, so that not all clients come at once. */
 export function backoff(failures: number, retry: number, random = Math.random()): number {
-  // After a retry of 0 as well.
+  // At least 100 ms: a server may have said `retry: 0`.
   return random * Math.min(MAX_DELAY_MS, Math.max(retry, 100) * 1.5 ** Math.min(failures, 50));
 }
 
-/** Reads `Retry-After`, seconds or a date; in ms. undefined: it says nothing, or now. */
+/** Parses `Retry-After` (RFC 9110, 10.2.3), seconds or a date, into ms; undefined when it is not there, or past. */
 export function retryAfter(value: string | null, now = Date.now()): number | undefined {
   const wait = Number(value) * 1_000 || Date.parse(value ?? '') - now;
-  // Longer than a timer can wait is as good as a day.
+  // At most a day: a timer with more than 2^31 ms would fire at once.
   return wait > 0 ? Math.min(wait, 86_400_000) : undefined;
 }
 
-/** After how many ms without a byte a line is dead, by the server's `pingInterval`; undefined: never. */
+/** The ms without a byte after which a line is dead, by the server's `pingInterval`; undefined: never. */
 export function deadAfter(pingInterval: unknown): number | undefined {
   return Number(pingInterval) > 0 ? Math.max(Number(pingInterval) * 2.5, 3_000) : undefined;
 }

@@ -3,25 +3,27 @@ import type { StreamEvent } from './parser.mjs';
 const MAX_EVENTS = 500;
 const MAX_CHARS = 256 * 1024;
 
-/** What somebody has missed. */
+/** The events that a tab has missed. */
 export interface After {
+  /** The place at which they begin. */
   readonly at: string;
   readonly events: readonly StreamEvent[];
+  /** The keys of which it may have missed more. */
   readonly missed: readonly string[];
 }
 
 /**
- * The newest events of a connection, bounded, and since when it has held each of its keys: what a tab has missed that was
- * away for a moment.
+ * The newest events of a connection, bounded, and since when it has held each of its keys: for tabs that were away for
+ * a moment.
  */
 export class Recent {
-  /** The place before the first of them. */
+  /** The place before the first event. */
   #base: string;
   #events: StreamEvent[] = [];
-  /** How many were before the first. */
+  /** The number of events before the first one. */
   #dropped = 0;
   #chars = 0;
-  /** By key, how many events there had been when the connection began to hold it. */
+  /** By key, the number of events that had come when the connection began to hold it. */
   #since = new Map<string, number>();
 
   constructor(base: string, keys: Iterable<string> = []) {
@@ -59,15 +61,15 @@ export class Recent {
     }
   }
 
-  /** From now on the connection holds these keys. */
+  /** Notes that the connection holds these keys from now on. */
   hold(keys: Iterable<string>): void {
     const now = this.#dropped + this.#events.length;
     this.#since = new Map(Array.from(keys, (key) => [key, this.#since.get(key) ?? now]));
   }
 
   /**
-   * What came after a place ('' = now), and which of some keys may have missed more: all of them, if the place is not
-   * among those that are known. `at` is where that begins.
+   * The events after a place ('' = now), and those of some keys of which more may be missed: all of them, if the place
+   * is not known.
    */
   after(cursor: string, keys: readonly string[] = []): After {
     const known = this.#events.findLastIndex(({ lastEventId }) => lastEventId === cursor) + 1;

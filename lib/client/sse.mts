@@ -7,45 +7,55 @@ export interface SseEvent extends Event {
   readonly lastEventId: string;
 }
 
-/** The server does not keep any more what this page has missed. */
+/** Tells that the server no longer keeps messages that this page has missed. */
 export interface SseGapEvent extends SseEvent {
   readonly reason: string;
-  /** Those of the page's keys that it may concern; `@…` are the server's own. */
+  /** The keys of the page that it may concern; `@…` are the server's own. */
   readonly keys: readonly string[];
 }
 
-/** The stream is in another state. */
+/** Tells that the stream is in another state. */
 export interface SseStateEvent extends Event, StateChange {}
 
+/** The events that are not the server's. */
 export interface SseEventMap {
   gap: SseGapEvent;
   state: SseStateEvent;
 }
 
+/** Options of `connect`. */
 export interface ConnectOptions {
-  /** What to listen to. Left out: only what is published to everyone. */
+  /** The keys to listen to. Left out: none, only messages that are published to all. */
   readonly keys?: string | readonly string[];
-  /** Headers of each request, or what returns them: asked before each connect and, with `status: 401`, when they were refused. */
+  /** Headers of each request, or a function: called before each connect and, with `status: 401`, after a refusal. */
   readonly headers?: HeadersOf;
   /** Whether cookies go to another origin. Left out: no. */
   readonly withCredentials?: boolean;
   /** Whether the tabs of this browser may share one connection. Left out: yes. */
   readonly share?: boolean;
-  /** Where `client.js` is served, for the shared worker; it must be of the page's own origin. Left out: `{url}/client.js`. false: no shared worker. */
+  /** The URL of the shared worker, of the page's own origin. Left out: `{url}/client.js`. false: no shared worker. */
   readonly worker?: string | URL | false;
-  /** Begin after this event instead of now, on a connection of the tab's own. */
+  /** The event after which to begin, on a connection of the tab's own. Left out: now. */
   readonly lastEventId?: string;
+}
+
+/**
+ * Opens a page's stream: one connection for all tabs of a browser that have the same user. It comes back by itself to
+ * its last event id.
+ */
+export function connect(url: string | URL, options?: ConnectOptions): Sse {
+  return new Sse(url, options);
 }
 
 type Listener<E> = (event: E) => void;
 
-// Of these each page wants all, from the start.
+// Each page reads a run from its start, so that a run's key is alone on a connection.
 const FROM_THE_START = 'run:';
 
-/** A page's stream, whoever carries it. */
+/** A page's stream, by one connection or several, which may be shared with other tabs. */
 export class Sse extends EventTarget {
   readonly #wish: Wish;
-  /** By what is alone on a connection; null: for all the rest. */
+  /** By the key that is alone on a connection; null: all other keys. */
   readonly #tabs = new Map<string | null, Tab>();
   readonly #over = new AbortController();
 
@@ -70,7 +80,7 @@ export class Sse extends EventTarget {
     addEventListener('online', wake, { signal });
     addEventListener('visibilitychange', wake, { signal });
     addEventListener('pagehide', () => this.#each((tab) => tab.detach()), { signal });
-    // Out of the back/forward cache.
+    // The page comes back from the back/forward cache.
     addEventListener('pageshow', () => this.#each((tab) => void tab.attach()), { signal });
     this.add(...first);
     if (this.#tabs.size === 0) this.#open(null, []);
@@ -81,16 +91,12 @@ export class Sse extends EventTarget {
     return this.#main?.state ?? 'closed';
   }
 
-  /** The place up to which this page has everything. */
+  /** The id up to which this page has everything. */
   get lastEventId(): string {
     return this.#main?.lastEventId ?? '';
   }
 
-  get #main(): Tab | undefined {
-    return this.#tabs.get(null) ?? this.#tabs.values().next().value;
-  }
-
-  /** Listens to events of a name; `message` are those without one. */
+  /** Listens to the events of a name; `message`: the events without one. */
   on<K extends keyof SseEventMap>(type: K, listener: Listener<SseEventMap[K]>): this;
   on(type: string, listener: Listener<SseEvent>): this;
   on(type: string, listener: Listener<never>): this {
@@ -98,7 +104,7 @@ export class Sse extends EventTarget {
     return this;
   }
 
-  /** Takes a listener away. */
+  /** Removes a listener. */
   off<K extends keyof SseEventMap>(type: K, listener: Listener<SseEventMap[K]>): this;
   off(type: string, listener: Listener<SseEvent>): this;
   off(type: string, listener: Listener<never>): this {
@@ -127,11 +133,15 @@ export class Sse extends EventTarget {
     return this;
   }
 
-  /** Ends it for this page. */
+  /** Ends the stream for this page. */
   close(): void {
     this.#over.abort();
     this.#each((tab) => tab.forget());
     this.#tabs.clear();
+  }
+
+  get #main(): Tab | undefined {
+    return this.#tabs.get(null) ?? this.#tabs.values().next().value;
   }
 
   #each(act: (tab: Tab) => void): void {
@@ -149,12 +159,4 @@ export class Sse extends EventTarget {
 
 function isShared(key: string): boolean {
   return !key.startsWith(FROM_THE_START);
-}
-
-/**
- * Opens a page's stream: one connection for all tabs of a browser that are the same user, which comes back by itself to
- * where it was.
- */
-export function connect(url: string | URL, options?: ConnectOptions): Sse {
-  return new Sse(url, options);
 }

@@ -1,32 +1,33 @@
 import { Connection, type Asking, type State, type StateChange, type Terms } from './connection.mjs';
-import { Holder } from './holder.mjs';
 import { lead } from './lead.mjs';
+import { Leader } from './leader.mjs';
 import type { StreamEvent } from './parser.mjs';
-import { newName, scopeOf, type Channel, type ToHolder, type ToTabs } from './protocol.mjs';
+import { newName, scopeOf, type Channel, type ToLeader, type ToTabs } from './protocol.mjs';
 import { Recent } from './recent.mjs';
 
+/** Headers of requests, or a function that is asked for them. */
 export type HeadersOf =
   | Record<string, string>
   | ((asking: Asking) => Record<string, string> | Promise<Record<string, string>>);
 
-/** What a tab wants of its connection. */
+/** The wishes of a tab for its connection. */
 export interface Wish {
   readonly url: string;
   readonly withCredentials: boolean;
   readonly headers: HeadersOf | undefined;
   /** Whether other tabs may be on the same connection. */
   readonly share: boolean;
-  /** The address of the shared worker; false: none. */
+  /** The URL of the shared worker; false: none. */
   readonly worker: string | false;
-  /** The place to begin at. */
+  /** The id to begin after. */
   readonly lastEventId: string;
-  /** Under which the place outlives a reload; '': it does not. */
+  /** The name under which the place outlives a reload; '': it does not. */
   readonly memory: string;
 }
 
 const WORKER_MS = 5_000;
 const REMEMBER_MS = 1_000;
-// What they say, they say of the connection at that time.
+// Events about the connection at one time: not for a tab that comes later.
 const OF_THE_MOMENT = /^sse:(hello|bye|busy|grant)$/;
 
 /** This tab's end of a connection, its own or one that it shares: its keys, its place, and what is for it. */
@@ -36,16 +37,16 @@ export class Tab {
   state: State = 'connecting';
   #share: boolean;
   keys: ReadonlySet<string>;
-  /** Its place. */
+  /** The id up to which it has everything. */
   lastEventId: string;
   #user: string | undefined;
   #id = '';
-  /** The holder that has welcomed this tab. */
+  /** The leader that has welcomed this tab. */
   #by: string | undefined;
   #recent: Recent | undefined;
   /** Whether the connection does not hold its keys yet. */
   #isEarly = false;
-  /** Ids of what a new holder brings again. */
+  /** Ids of events that a new leader brings again. */
   #seen = new Set<string>();
   #channel: Channel | undefined;
   #identity: Connection | undefined;
@@ -70,7 +71,7 @@ export class Tab {
     this.#say({ do: 'wake' });
   }
 
-  /** Finds its connection. Safe to call again. */
+  /** Finds its connection. Safe to call twice. */
   async attach(): Promise<void> {
     if (this.#life) return;
     const life = new AbortController();
@@ -85,7 +86,7 @@ export class Tab {
     else this.#attachOwn(terms, life.signal);
   }
 
-  /** Lets go of its connection, in a way that it can be found again. */
+  /** Leaves its connection, such that `attach` finds it again. */
   detach(): void {
     this.remember();
     this.#say({ do: 'leave', from: this.#id });
@@ -93,7 +94,7 @@ export class Tab {
     this.#life = this.#by = undefined;
   }
 
-  /** Keeps its place for the time after a reload. */
+  /** Remembers its place for after a reload. */
   remember(): void {
     if (!this.#by) return;
     this.#rememberedAt = performance.now();
@@ -118,14 +119,14 @@ export class Tab {
   #attachOwn(terms: Terms, signal: AbortSignal): void {
     const { port1, port2 } = new MessageChannel();
     this.#listen(port2, signal);
-    const holder = new Holder(terms, port1);
-    signal.addEventListener('abort', () => holder.stop());
+    const leader = new Leader(terms, port1);
+    signal.addEventListener('abort', () => leader.stop());
   }
 
   async #attachShared(terms: Terms, signal: AbortSignal): Promise<void> {
     const { locks } = navigator;
     if (locks) {
-      // The holder waits for it to learn that this tab is gone.
+      // The leader waits for this lock, to learn that the tab is gone.
       await new Promise<void>((resolve, reject) => {
         const whileAttached = (): Promise<void> => {
           resolve();
@@ -149,7 +150,7 @@ export class Tab {
     if (!worker) return leadToo();
     try {
       new SharedWorker(worker, { type: 'module', name: scope }).addEventListener('error', leadToo);
-      // To take over from it when it dies, or if it never comes.
+      // This tab stands by for the lead: the worker may die, or never come.
       setTimeout(leadToo, WORKER_MS);
     } catch {
       // The browser has none, or the page's Content-Security-Policy forbids it.
@@ -157,7 +158,7 @@ export class Tab {
     }
   }
 
-  /** Resolves with who this browser is. */
+  /** Resolves with the user of this browser. */
   #identify(signal: AbortSignal): Promise<string> {
     return new Promise((resolve) => {
       const identity = new Connection(this.#wish, {
@@ -180,7 +181,7 @@ export class Tab {
     });
   }
 
-  #say(message: ToHolder): void {
+  #say(message: ToLeader): void {
     this.#channel?.postMessage(message);
   }
 
@@ -199,11 +200,11 @@ export class Tab {
       this.#seen = new Set(isBehind ? again.events.map(({ lastEventId }) => lastEventId) : []);
       this.#join(isBehind ? at : this.lastEventId);
     } else if (say === 'welcome') {
-      if (message.to === this.#id) this.#settle(message);
+      if (message.to === this.#id) this.#onWelcome(message);
     } else if (by !== this.#by) {
-      // One that has not welcomed this tab, or is gone.
+      // It is of a leader that has not welcomed this tab, or is gone.
     } else if (say === 'events') {
-      for (const event of message.events) this.#take(event);
+      for (const event of message.events) this.#receive(event);
       if (performance.now() - this.#rememberedAt > REMEMBER_MS) this.remember();
     } else if (say === 'held') {
       this.#recent?.hold(message.keys);
@@ -213,7 +214,7 @@ export class Tab {
     else if (message.to === this.#id) void this.#answer(message.asking);
   }
 
-  #settle({ by, at, held, events, missed, change }: Extract<ToTabs, { say: 'welcome' }>): void {
+  #onWelcome({ by, at, held, events, missed, change }: Extract<ToTabs, { say: 'welcome' }>): void {
     this.#by = by;
     if (this.#recent?.cursor === at) this.#recent.hold(held);
     else this.#recent = new Recent(at, held);
@@ -221,12 +222,12 @@ export class Tab {
     this.#isEarly = !this.#areIn(held);
     this.#become(change);
     this.#deliverGap(at, 'unknown', missed);
-    for (const event of events) this.#take(event, true);
-    // Keys that came or went while it waited.
+    for (const event of events) this.#receive(event, true);
+    // Keys may have come or gone while it waited.
     this.setKeys(this.keys);
   }
 
-  #take(event: StreamEvent, isLate = false): void {
+  #receive(event: StreamEvent, isLate = false): void {
     this.#recent!.push(event);
     if (this.#seen.delete(event.lastEventId)) return;
     this.lastEventId = event.lastEventId;
@@ -260,7 +261,7 @@ export class Tab {
     this.#tell(Object.assign(new Event('state'), change));
   }
 
-  /** Goes on with a connection of its own. */
+  /** Parts from the other tabs: goes on with a connection of its own. */
   #part(): void {
     this.detach();
     this.#share = false;
@@ -271,7 +272,7 @@ export class Tab {
     this.#say({ do: 'headers', from: this.#id, headers: await this.#headers(asking) });
   }
 
-  /** Its own headers; undefined: there are none, or they were refused and are always the same. */
+  /** The tab's own headers; undefined when there are none, or when they were refused and do not change. */
   async #headers(asking: Asking): Promise<Record<string, string> | undefined> {
     const { headers } = this.#wish;
     if (typeof headers === 'function') return headers(asking);

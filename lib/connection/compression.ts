@@ -1,14 +1,14 @@
-import { SharedDeflate, WINDOW_BYTES } from './deflate';
 import { covers } from '../message/keys';
 import type { SseCompression } from '../options/options';
+import { SharedDeflate, WINDOW_BYTES } from './deflate';
 
-// What all key sets together may keep to refer back to.
+// Bytes of the windows of all key sets together.
 const WINDOWS_BYTES = 8 * 1024 * 1024;
 
-// Stored blocks: of what they say, their length tells nothing (RFC 1951, 3.2.4).
+// Stored blocks (RFC 1951, 3.2.4): their length tells nothing of a secret.
 const STORED = 0;
 
-/** Who is sent gzip, and what those who hold the same keys share to make it. */
+/** Decides which streams are compressed, and makes the deflate stream that holders of the same keys share. */
 export class Compression {
   readonly #options: SseCompression;
   #sharers = 0;
@@ -17,12 +17,12 @@ export class Compression {
     this.#options = options;
   }
 
-  /** Whether what the holders of some keys are sent may be compressed: none of the keys is excepted. */
+  /** Whether the stream of a holder of some keys may be compressed: none of the keys is in `compression.except`. */
   suits(keys: readonly string[]): boolean {
     return !this.#isSecret(keys);
   }
 
-  /** What the holders of some keys share, until `release`. */
+  /** The deflate stream that the holders of some keys share, until `release`. */
   share(keys: readonly string[]): SharedDeflate {
     this.#sharers++;
     // A stream that is compressed already may come to hold a secret later.
@@ -31,7 +31,7 @@ export class Compression {
     );
   }
 
-  /** Says that nobody holds those keys any more. */
+  /** Says that a shared deflate stream is not used any more. */
   release(): void {
     this.#sharers--;
   }

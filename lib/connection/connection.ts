@@ -1,16 +1,16 @@
 import { once } from 'node:events';
 import type { Admission } from '../access/authorizer';
-import { NOTHING_SHARED, type SharedDeflate, GZIP_HEADER } from './deflate';
-import { encodeOwn, PING } from '../message/message';
-import type { KeySet } from './key_sets';
 import type { Reader } from '../log/reader';
-import { type SseRequest, type SseResponse, wireOf, type Wire } from './wire';
+import { encodeOwn, PING } from '../message/frame';
+import { GZIP_HEADER, NOTHING_SHARED, type SharedDeflate } from './deflate';
+import type { KeySet } from './key_sets';
+import { wireOf, type SseRequest, type SseResponse, type Wire } from './wire';
 
 /**
- * Why a connection ended: the `client` left; its time was up (`age`), or that of its grant (`expired`); it took nothing
- * for `stallTimeout` (`stalled`); the app closed it (`closed`) or disconnected those like it (`disconnected`); the authorizer,
- * asked again, refused it (`refused`); what fed it failed (`failed`); the worker is going (`shutdown`); its socket failed
- * (`error`).
+ * Why a connection ended: the `client` left; its time was up (`age`), or that of its grant (`expired`); its client read
+ * nothing for `stallTimeout` (`stalled`); the app closed it (`closed`), or disconnected the holders of a key
+ * (`disconnected`); the authorizer, asked again, refused it (`refused`); its handler or source failed (`failed`); the
+ * worker is going (`shutdown`); its socket failed (`error`).
  */
 export type CloseReason =
   | 'client'
@@ -24,33 +24,33 @@ export type CloseReason =
   | 'shutdown'
   | 'error';
 
-/** What a connection tells its hub. */
+/** The owner of a connection, which hears what becomes of it. */
 export interface ConnectionOwner {
-  /** It can take more. */
+  /** Hears that it can be written to again. */
   onDrain(connection: Connection): void;
-  /** It is over; said once. */
+  /** Hears, once, that it is over. */
   onEnd(connection: Connection, reason: CloseReason): void;
 }
 
-/** What writes to a connection besides the log. */
+/** A writer to a connection besides the log. */
 export interface Feed {
-  /** It can take more. */
+  /** Hears that it can be written to again. */
   onDrain(): void;
-  /** It is over; said once. */
+  /** Hears, once, that it is over. */
   onEnd(reason: CloseReason): void;
 }
 
-/** What a connection was granted. */
+/** The part of a grant that a connection needs. */
 export type ConnectionGrant = Pick<Admission, 'keys' | 'user' | 'data' | 'expiresAt'>;
 
 const NO_GRANT: ConnectionGrant = { keys: [], user: undefined, data: undefined, expiresAt: Number.POSITIVE_INFINITY };
 
-// How long a client may take nothing of what is left when its stream is ended.
+// How long a client may read nothing of the rest when its stream is ended early.
 const LINGER_MS = 2_000;
 
-/** One open stream: a response, a place in the log, and when its time is up. */
+/** One open stream: a response, a reader of the log, and the time of its end. */
 export class Connection {
-  /** The keys it asked for. */
+  /** The keys that its client asked for. */
   readonly asked: readonly string[];
   readonly reader: Reader;
   /** ms of the monotonic clock when it was opened. */
@@ -61,12 +61,14 @@ export class Connection {
   lastWriteAt: number;
   /** Whether a ping is due. */
   pingDue = false;
-  /** Whether it belongs to one request, and has nothing of the log but, at most, one run. */
+  /** Whether it belongs to one request and reads nothing of the log but, at most, one run. */
   readonly isPrivate: boolean;
-  /** The keys in whose pools it is, with all who hold the same. */
+  /** The keys in whose pools it is, shared with all connections that hold the same. */
   keySet: KeySet;
-  /** Whether what comes first is out: the log waits for that. */
+  /** Whether its first frames are out: nothing of the log is written before that. */
   isGreeted = false;
+  /** The last block of the shared deflate stream that its client has received. */
+  heard = NOTHING_SHARED;
   #grant: ConnectionGrant = NO_GRANT;
   #expiresAt = Number.POSITIVE_INFINITY;
   readonly #response: SseResponse;
@@ -75,13 +77,11 @@ export class Connection {
   readonly #feed: Feed | undefined;
   readonly #stallTimeout: number;
   #deflate: SharedDeflate | undefined;
-  /** What of it its client has heard last. */
-  heard = NOTHING_SHARED;
   #full = false;
   #ended = false;
   #isTimed = false;
 
-  /** The response's head must be written. */
+  /** The head of `response` must be written. */
   constructor(
     response: SseResponse,
     owner: ConnectionOwner,
@@ -108,13 +108,13 @@ export class Connection {
     this.openedAt = options.now;
     this.lastWriteAt = options.now;
     this.endsAt = options.endsAt;
-    // The app's own timeout for answers is not meant for a stream.
+    // The app's own timeout for answers would end the stream.
     response.setTimeout(0);
     response.on('close', () => this.#finish('client'));
     response.on('error', () => this.#finish('error'));
   }
 
-  /** Whether it can take more: it is open, and what it was given before is on its way. */
+  /** Whether it can be written to: it is open, and all that was written before is on its way. */
   get writable(): boolean {
     return !this.#ended && !this.#full;
   }
@@ -124,17 +124,17 @@ export class Connection {
     return this.#wire.unsentBytes(this.#response);
   }
 
-  /** The keys it holds, without the plugin's own. */
+  /** The keys that it holds, without the plugin's own. */
   get keys(): readonly string[] {
     return this.#grant.keys;
   }
 
-  /** Who it is, if the app's authorizer knows. */
+  /** The user, if the app's authorizer knows it. */
   get user(): string | undefined {
     return this.#grant.user;
   }
 
-  /** The app's own. */
+  /** The app's own data of the grant. */
   get data(): unknown {
     return this.#grant.data;
   }
@@ -144,7 +144,7 @@ export class Connection {
     return this.#expiresAt;
   }
 
-  /** What it holds from now on; `expiresAt` is in ms since 1970. */
+  /** Sets its grant from now on; `expiresAt` is in ms since 1970. */
   grant(grant: ConnectionGrant): void {
     this.#grant = { keys: grant.keys, user: grant.user, data: grant.data, expiresAt: grant.expiresAt };
     this.#expiresAt = performance.now() + grant.expiresAt - Date.now();
@@ -155,28 +155,59 @@ export class Connection {
     return this.#response.req;
   }
 
-  /** Has what is written from now on compressed; the head must say so. Those who share `deflate` hear the same. */
+  /** Compresses all that is written from now on; the head must say so. Holders of the same keys share `deflate`. */
   compress(deflate: SharedDeflate): void {
     if (this.#deflate === undefined) this.#wire.write(this.#response, GZIP_HEADER);
     this.#deflate = deflate;
     this.heard = NOTHING_SHARED;
   }
 
-  /** Whether what is written is compressed. */
+  /** Whether all that is written is compressed. */
   get compressed(): boolean {
     return this.#deflate !== undefined;
   }
 
-  /** Writes what others may hear as well, who have come as far; `isNewest`: nothing newer is there for it. */
+  /** Writes bytes that connections at the same offset get as well; `isNewest`: nothing newer is there for it. */
   writeShared(bytes: Buffer, now: number, isNewest: boolean): void {
     if (this.#ended) return;
     this.#write(this.#deflate === undefined ? bytes : this.#deflate.compress(bytes, this, isNewest), now);
   }
 
-  /** Writes what is for this client only. */
+  /** Writes bytes for this client only. */
   write(bytes: Buffer, now: number): void {
     if (this.#ended) return;
     this.#write(this.#encode(bytes), now);
+  }
+
+  ping(now: number): void {
+    this.write(PING, now);
+  }
+
+  /** Ends the stream early, with `sse:bye` that gives `text`; `retry`: when the client may come back, in ms. */
+  close(reason: CloseReason, { text = reason, retry }: { text?: string; retry?: number } = {}): void {
+    const error = { message: `this stream ended early: ${text}` };
+    this.#end(reason, LINGER_MS, encodeOwn('bye', { reason: text, ...this.asError(error) }, { retry }));
+  }
+
+  /** Ends a stream that is complete, after some last bytes if there are any; its client has `stallTimeout` to read. */
+  end(reason: CloseReason, last?: Buffer): void {
+    this.#end(reason, this.#stallTimeout, last);
+  }
+
+  /** The fields by which clients of OpenAI's API, which read private streams, know an error. */
+  asError(error: { readonly code?: string; readonly message: string }): { error?: typeof error } {
+    return this.isPrivate ? { error } : {};
+  }
+
+  /** Resolves when the response is over and its socket free. */
+  async whenClosed(): Promise<void> {
+    await once(this.#response, 'close');
+  }
+
+  /** Drops the socket, with all bytes that wait. */
+  destroy(reason: CloseReason): void {
+    this.#finish(reason);
+    this.#response.destroy();
   }
 
   #encode(bytes: Buffer): Buffer {
@@ -187,26 +218,11 @@ export class Connection {
     this.lastWriteAt = now;
     this.pingDue = false;
     if (this.#wire.write(this.#response, bytes) || this.#full) return;
-    // Node says so of every large write, also when the kernel has taken all of it.
+    // `write` returns false for every large write, even when the kernel has accepted all of it.
     if (this.unsentBytes === 0) return;
     this.#full = true;
     this.#wire.drains(this.#response).once('drain', () => this.#onDrain());
     this.#limit(this.#stallTimeout);
-  }
-
-  ping(now: number): void {
-    this.write(PING, now);
-  }
-
-  /** Says goodbye, by `text` if there is one, and ends the stream; `retry` is when the client may come back, in ms. */
-  close(reason: CloseReason, { text = reason, retry }: { text?: string; retry?: number } = {}): void {
-    const error = { message: `this stream ended early: ${text}` };
-    this.#end(reason, LINGER_MS, encodeOwn('bye', { reason: text, ...this.asError(error) }, { retry }));
-  }
-
-  /** Ends the stream that has come to its end, with some last bytes if there are any: its client may take its time. */
-  end(reason: CloseReason, last?: Buffer): void {
-    this.#end(reason, this.#stallTimeout, last);
   }
 
   #end(reason: CloseReason, lingerMs: number, last: Buffer | undefined): void {
@@ -217,22 +233,6 @@ export class Connection {
     else this.#response.end(this.#encode(last));
   }
 
-  /** What makes clients of OpenAI's API take an event for an error: they read private streams. */
-  asError(error: { readonly code?: string; readonly message: string }): { error?: typeof error } {
-    return this.isPrivate ? { error } : {};
-  }
-
-  /** Resolves when the response is over and its socket free. */
-  async whenClosed(): Promise<void> {
-    await once(this.#response, 'close');
-  }
-
-  /** Drops the socket, whatever waits. */
-  destroy(reason: CloseReason): void {
-    this.#finish(reason);
-    this.#response.destroy();
-  }
-
   #onDrain(): void {
     this.#full = false;
     if (this.#ended) return;
@@ -241,7 +241,7 @@ export class Connection {
     this.#feed?.onDrain();
   }
 
-  /** Drops a client that takes nothing for so long: Node restarts this timer as long as the kernel takes bytes. */
+  /** Drops a client that reads nothing for `ms`: Node restarts this timer whenever the kernel accepts bytes. */
   #limit(ms: number): void {
     this.#response.setTimeout(ms);
     if (this.#isTimed) return;

@@ -1,61 +1,64 @@
 import { constants, deflateRawSync } from 'node:zlib';
 
-/** How far back deflate refers (RFC 1951, 2). */
+/** How far back a block may refer (RFC 1951, 2). */
 export const WINDOW_BYTES = 32 * 1024;
 
-// To refer further back costs more than it spares, unless messages are large: each block begins by reading all of it.
+// A larger window costs more than it saves, unless messages are large: each block begins with reading all of it.
 const WINDOW_MESSAGES = 8;
 const SMALL_WINDOW_BYTES = 16 * 1024;
 
 const NO_BYTES = Buffer.alloc(0);
 
-/** What a client has heard last, as far as those it shares with are concerned: which of their blocks, if any. */
+/** The receiving end of a client: the number of the shared block that it received last, or `NOTHING_SHARED`. */
 export interface Inflater {
   heard: number;
 }
 
-/** Of a client that has heard something that nobody else has. */
+/** The `heard` of a client that received something else last than a shared block. */
 export const NOTHING_SHARED = -1;
+
+/** The header of a gzip stream (RFC 1952, 2.3): deflate, no name, no time, system unknown. */
+export const GZIP_HEADER: Buffer = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
 
 interface Block {
   readonly plain: Buffer;
   readonly bytes: Buffer;
-  /** Who can read it: those who heard the block of this number last. Undefined: everyone, since it refers to nothing. */
+  /** The block that a client must have received last, by its number; undefined: any, as this one refers to nothing. */
   readonly after: number | undefined;
   readonly number: number;
 }
 
 /**
- * One deflate stream for many clients that hear the same: each block is made once, and refers back to what all of them
- * have heard.
+ * One deflate stream (RFC 1951) for many clients that receive the same: each block is made once, and refers back to
+ * blocks that all of them have received.
  *
- * A client that has heard something else meanwhile, or has just come, gets blocks that refer to nothing; so does
- * everybody for the next one, and from then on it shares again.
+ * A client that has received something else meanwhile, or has just come, gets a block that refers to nothing. So do all
+ * clients with the next block, and from then on that client shares again.
  */
 export class SharedDeflate {
   readonly #level: number;
   readonly #limit: () => number;
   #newest = 0;
-  /** What was shared since someone joined last, as far back as deflate refers. */
+  /** The bytes that were shared since the stream started anew, as far back as a block may refer. */
   #window = NO_BYTES;
   #startsAnew = true;
   #last: Block | undefined;
   #alone: { readonly plain: Buffer; readonly bytes: Buffer } | undefined;
 
-  /** `windowBytes` says how much may be kept to refer back to, at the time. Left out: as much as deflate can use. */
+  /** `windowBytes`: how large the window may be, now. Left out: as large as deflate can use. */
   constructor(level: number, windowBytes: () => number = () => WINDOW_BYTES) {
     this.#level = level;
     this.#limit = windowBytes;
   }
 
-  /** Bytes that are kept to refer back to. */
+  /** Bytes of the window. */
   get windowBytes(): number {
     return this.#window.length;
   }
 
   /**
-   * The block that says `plain` to a client. `isNewest`: nothing newer is there for it, so that others are likely to hear
-   * the same.
+   * The block of `plain` for a client. `isNewest`: nothing newer is there for it, so that other clients are likely to
+   * get the same.
    */
   compress(plain: Buffer, client: Inflater, isNewest: boolean): Buffer {
     const last = this.#last;
@@ -75,7 +78,7 @@ export class SharedDeflate {
     return bytes;
   }
 
-  /** The block that says `plain` to one client only. */
+  /** The block of `plain` for one client only. */
   compressAlone(plain: Buffer, client: Inflater): Buffer {
     if (this.#alone?.plain !== plain) this.#alone = { plain, bytes: this.#deflate(plain) };
     client.heard = NOTHING_SHARED;
@@ -96,10 +99,7 @@ export class SharedDeflate {
     const both = Buffer.concat([this.#window, plain]);
     const useful = Math.max(SMALL_WINDOW_BYTES, WINDOW_MESSAGES * plain.length);
     const excess = both.length - Math.min(useful, this.#limit());
-    // A part would keep the whole.
+    // A subarray would keep all of its buffer in memory.
     this.#window = excess > 0 ? Buffer.from(both.subarray(excess)) : both;
   }
 }
-
-/** What begins the answer to each client (RFC 1952, 2.3): deflate, no name, no time, system unknown. */
-export const GZIP_HEADER: Buffer = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);

@@ -1,19 +1,19 @@
+import type { ThrottledKeys, ThrottleRules } from '../log/throttle';
 import type { Compression } from './compression';
 import type { SharedDeflate } from './deflate';
-import type { ThrottledKeys, ThrottleRules } from '../log/throttle';
 
-/** The keys of streams that hold the same, as one array: so they share what they read. */
+/** The keys of streams that hold the same, as one array: by that they share the batches that they read. */
 export interface KeySet {
   /** The same for the same keys, in whichever order. */
   readonly signature: string;
   readonly keys: readonly string[];
   readonly throttled: ThrottledKeys | undefined;
-  /** What those of its holders share that are sent gzip; undefined when there were none yet. */
+  /** The deflate stream of its holders that are sent gzip; undefined when there were none yet. */
   deflate: SharedDeflate | undefined;
   holders: number;
 }
 
-/** Every set of keys that some stream holds, each once. */
+/** All sets of keys that streams hold, each once. */
 export class KeySets {
   readonly #sets = new Map<string, KeySet>();
   readonly #throttles: ThrottleRules;
@@ -24,12 +24,12 @@ export class KeySets {
     this.#compression = compression;
   }
 
-  /** Whether what the holders of some keys are sent may be compressed. */
+  /** Whether the stream of a holder of some keys may be compressed. */
   compresses(keys: readonly string[]): boolean {
     return this.#compression?.suits(keys) === true;
   }
 
-  /** The set of some keys, until `release`. Streams that are told the keys of each message share with those only. */
+  /** The set of some keys, until `release`. Streams that are told the keys of each message have sets of their own. */
   hold(keys: readonly string[], showsKeys: boolean): KeySet {
     const signature = signatureOf(keys, showsKeys);
     let set = this.#sets.get(signature);
@@ -47,7 +47,7 @@ export class KeySets {
     if (set.deflate !== undefined) this.#compression!.release();
   }
 
-  /** What the holders of a set share that are sent gzip. */
+  /** The deflate stream that the holders of a set share. */
   deflateOf(set: KeySet): SharedDeflate {
     set.deflate ??= this.#compression!.share(set.keys);
     return set.deflate;

@@ -13,12 +13,12 @@ export class Pools {
     this.#isWatched = isWatched;
   }
 
-  /** How many keys somebody holds. */
+  /** The number of keys that are held. */
   get size(): number {
     return this.#pools.size;
   }
 
-  /** Those of them that are watched. */
+  /** The keys among them that are watched. */
   get watched(): ReadonlySet<string> {
     return this.#watched;
   }
@@ -28,12 +28,12 @@ export class Pools {
     return this.#pools.get(ALL) ?? NONE;
   }
 
-  /** Who holds a key; undefined when nobody does. */
+  /** The connections that hold a key; undefined when there are none. */
   of(key: string): ReadonlySet<Connection> | undefined {
     return this.#pools.get(key);
   }
 
-  /** Who holds any of some keys, each once. */
+  /** The connections that hold any of some keys, each once. */
   ofAny(keys: readonly string[]): ReadonlySet<Connection> {
     return new Set(keys.flatMap((key) => [...(this.#pools.get(key) ?? [])]));
   }

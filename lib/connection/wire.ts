@@ -9,26 +9,26 @@ export type SseResponse = ServerResponse | Http2ServerResponse;
 /** The request of a stream: Node's own, of HTTP/1 or of HTTP/2's compatibility API. */
 export type SseRequest = IncomingMessage | Http2ServerRequest;
 
-/** Whether nothing can be answered any more. */
+/** Whether a response can no longer be answered: its head is out, or its client has left. */
 export function isOver(response: SseResponse): boolean {
   const { destroyed } = 'stream' in response ? response.stream : response;
   return destroyed || response.headersSent;
 }
 
-/** How the bytes of a body leave the process. One serves all responses of its kind. */
+/** A way for the bytes of a body to leave the process. One serves all responses of its kind. */
 export interface Wire {
-  /** Writes; false when the response can take no more until what `drains` says so. */
+  /** Writes; false when the response accepts no more until `drains` emits `drain`. */
   write(response: SseResponse, bytes: Buffer): boolean;
   /** Bytes that wait in this process for the client to read. */
   unsentBytes(response: SseResponse): number;
-  /** What emits `drain`. */
+  /** The emitter of `drain`. */
   drains(response: SseResponse): EventEmitter;
 }
 
-/** By the response itself: HTTP/2, HTTP/1.0, and a `write` that somebody has taken over. */
+/** By the response itself: for HTTP/2, HTTP/1.0, and a `write` that other code has replaced. */
 class ResponseWire implements Wire {
   write(response: SseResponse, bytes: Buffer): boolean {
-    // Both kinds write a Buffer alike, but TypeScript finds no common signature.
+    // Both kinds of response accept a Buffer, but TypeScript finds no common signature.
     return (response as ServerResponse).write(bytes);
   }
 
@@ -42,8 +42,8 @@ class ResponseWire implements Wire {
 }
 
 /**
- * By the socket, in chunks (RFC 9112, 7.1) that are framed once for all who get the same bytes: one buffer for the kernel,
- * where the response would make three. The last chunk is the response's, by `end`.
+ * By the socket, in chunks (RFC 9112, 7.1) that are framed once for all clients that get the same bytes: one buffer for
+ * the kernel, where the response would make three. The last chunk is the response's own, by `end`.
  */
 class ChunkWire implements Wire {
   #bytes: Buffer | undefined;
@@ -51,7 +51,7 @@ class ChunkWire implements Wire {
 
   write(response: SseResponse, bytes: Buffer): boolean {
     const { socket } = response as ServerResponse;
-    // A client that has closed its side gets nothing more: to write then would be an error of the app's.
+    // A client that has closed its side gets nothing more: a write would be reported to the app as an error.
     if (socket?.writable !== true) return false;
     if (bytes !== this.#bytes) {
       this.#bytes = bytes;
@@ -72,7 +72,7 @@ class ChunkWire implements Wire {
 const byResponse = new ResponseWire();
 const byChunks = new ChunkWire();
 
-/** The wire of a response whose head is written; sends the head with what is written in this turn. */
+/** The wire of a response whose head is written. The head leaves together with all that is written in this turn. */
 export function wireOf(response: SseResponse): Wire {
   if (!(response instanceof ServerResponse) || !isPlain(response)) return byResponse;
   const socket = response.socket!;
@@ -82,7 +82,7 @@ export function wireOf(response: SseResponse): Wire {
   return byChunks;
 }
 
-/** Whether Node itself would write the body to a socket in chunks: there is none while an answer before it is under way. */
+/** Whether Node would write the body to a socket in chunks. There is no socket as long as an earlier answer has it. */
 function isPlain(response: ServerResponse): boolean {
   return response.socket !== null && response.chunkedEncoding && response.write === ServerResponse.prototype.write;
 }

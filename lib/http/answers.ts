@@ -1,7 +1,7 @@
 import type { SseError } from '../base/error';
 import { isOver, type SseRequest, type SseResponse } from '../connection/wire';
 import type { Events } from '../hub/events';
-import { encodeOwn } from '../message/message';
+import { encodeOwn } from '../message/frame';
 import { isOn } from '../options/bridges';
 import type { OpenOptions } from '../options/open';
 import { mergeHeaders, type SseOptions } from '../options/options';
@@ -9,18 +9,18 @@ import { Cors } from './cors';
 import { addTo } from './headers';
 import { checkMethod } from './request';
 
-/** How the head of a stream is written. */
+/** The variable parts of a stream's head. */
 interface Head {
-  /** Headers of this stream alone, over those of all. */
+  /** Headers of this stream alone, which replace those of all. */
   readonly headers?: OpenOptions['headers'];
   readonly compressed: boolean;
   readonly user: string | undefined;
 }
 
-// RFC 9113, 8.2.2: fields of a connection, which HTTP/2 forbids.
+// Fields of a connection, which HTTP/2 forbids (RFC 9113, 8.2.2).
 const CONNECTION_HEADERS = new Set(['connection', 'keep-alive', 'proxy-connection', 'upgrade']);
 
-// What an app's middlewares may have set for the answer that they expected.
+// Headers that an app's middlewares may have set for the body that they expected.
 const BODY_HEADERS = [
   'Content-Length',
   'Content-Encoding',
@@ -30,13 +30,13 @@ const BODY_HEADERS = [
   'Last-Modified',
 ];
 
-// Says who the client is, before it reads a byte: tabs of different users must not share a stream.
+// Names the client's user before the client reads a byte: tabs of different users must not share a stream.
 const USER_HEADER = 'Sse-User';
 
 // Refusals that pass by themselves.
 const NO_ROOM = new Set(['ERR_SSE_SHUTDOWN', 'ERR_SSE_OVERLOAD', 'ERR_SSE_USER_CLIENTS']);
 
-/** What a request for a stream is answered: the head of a stream, or why there is none. */
+/** The answers to requests for a stream: the head of a stream, or the reason why there is none. */
 export class Answers {
   readonly #options: SseOptions;
   readonly #cors: Cors | undefined;
@@ -75,7 +75,7 @@ export class Answers {
     }
     const isCompressible = this.#options.compression !== false;
     if (this.#cors === undefined && !isCompressible && user === undefined) {
-      // What is set before is kept for as long as the response is open.
+      // Headers that are set one by one would stay in memory as long as the response is open.
       response.writeHead(200, head);
       return;
     }
@@ -93,7 +93,7 @@ export class Answers {
     response.writeHead(200);
   }
 
-  /** Answers 204, which a browser that has had the end of a response comes back for: it stops then. */
+  /** Answers 204: a browser that comes back after the end of a run stops at that (HTML standard, 9.2.3). */
   nothing(request: SseRequest, response: SseResponse): void {
     forgetBody(response);
     this.#allowOrigin(request, response);
@@ -104,14 +104,14 @@ export class Answers {
   /** Answers a request that is not let in. */
   turnAway(request: SseRequest, response: SseResponse, error: SseError): void {
     if (isOver(response)) return;
-    // A browser never comes back by itself but after a 200; while a worker is going, another is near, whatever
-    // `overload` says. What is no GET comes from no EventSource.
+    // A browser comes back by itself only after a 200. While this worker is going, another one is near: then `overload`
+    // does not matter. Only a GET may come from an EventSource.
     const comesBack = error.code === 'ERR_SSE_SHUTDOWN' || this.#options.overload === 'retry';
     if (comesBack && NO_ROOM.has(error.code) && request.method === 'GET') this.#sendAway(request, response, error.code);
     else this.#refuse(request, response, error);
   }
 
-  /** Answers 200 and ends: a browser comes back by itself, as it never does after a 503. */
+  /** Answers 200 and ends: after that a browser comes back by itself, which it never does after a 503. */
   #sendAway(request: SseRequest, response: SseResponse, code: string): void {
     this.head(request, response, { compressed: false, user: undefined });
     const retry = spread(this.#options.retry);
@@ -119,7 +119,7 @@ export class Answers {
     this.#events.emit('refuse', { status: 200, code });
   }
 
-  /** Lets a page of another origin read an answer that is no stream. */
+  /** Lets pages of other origins read an answer that is not a stream. */
   #allowOrigin(request: SseRequest, response: SseResponse): void {
     for (const [name, value] of Object.entries(this.#options.headers)) {
       if (name.toLowerCase() === 'access-control-allow-origin' && value !== null) response.setHeader(name, value);
@@ -147,12 +147,12 @@ export class Answers {
 
 function forgetBody(response: SseResponse): void {
   for (const name of BODY_HEADERS) {
-    // Taking away a Transfer-Encoding that is not there would switch off Node's own.
+    // Removing a Transfer-Encoding that is not there would switch off Node's own.
     if (response.hasHeader(name)) response.removeHeader(name);
   }
 }
 
-/** Between once and twice a time, so that those who were refused together do not come back together. */
+/** A time at random between once and twice `ms`: clients that are refused together must not come back together. */
 function spread(ms: number): number {
   return Math.round(ms * (1 + Math.random()));
 }

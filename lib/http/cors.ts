@@ -1,17 +1,17 @@
+import type { SseRequest, SseResponse } from '../connection/wire';
 import { isOn, type SsePublisher } from '../options/bridges';
-import type { SseResponse, SseRequest } from '../connection/wire';
-import { addTo } from './headers';
 import { ALLOW_CREDENTIALS, type SseCors } from '../options/cors';
+import { addTo } from './headers';
 
 const ALLOW_ORIGIN = 'Access-Control-Allow-Origin';
 
-// What clients that read a stream with fetch() set, besides what a page may set without asking.
+// Headers that clients set which read a stream with fetch(), besides those that a page may always set (Fetch standard).
 const REQUEST_HEADERS = 'Last-Event-ID, Authorization, Cache-Control, Content-Type, Accept, X-Requested-With';
 
-// Chromium asks again after 2 h, whatever is said.
+// Chromium asks again after 2 h, however long the answer says.
 const MAX_AGE_S = 7_200;
 
-/** Tells browsers which pages may read an answer. An origin counts only if it is written exactly as it is configured. */
+/** Tells browsers which pages may read an answer (Fetch standard). An origin must be exactly as it is configured. */
 export class Cors {
   readonly #origins: ReadonlySet<string> | '*';
   readonly #credentials: boolean;
@@ -23,12 +23,12 @@ export class Cors {
     this.#methods = isOn(publisher) ? 'GET, HEAD, POST' : 'GET, HEAD';
   }
 
-  /** One, if it is on. */
+  /** The CORS of an app's options; undefined when it is off. */
   static of({ cors, publisher }: { cors: SseCors | false; publisher: SsePublisher | false }): Cors | undefined {
     return cors === false ? undefined : new Cors(cors, publisher);
   }
 
-  /** Sets the headers of an answer, in place of what anybody has set; its head must not be out. */
+  /** Sets the headers of an answer, in place of any that are set. Its head must not be out. */
   apply(request: SseRequest, response: SseResponse): void {
     this.#admit(request, response, () => response.setHeader('Access-Control-Expose-Headers', 'Retry-After'));
   }
@@ -57,9 +57,9 @@ export class Cors {
       also();
       return;
     }
-    // Also for those who are not allowed: a cache must not give their answer to others.
+    // Also for an origin that is not allowed: a cache must not give its answer to others.
     addTo(response, 'Vary', 'Origin');
-    // Node joins several into one text with commas, which is no origin.
+    // Node makes several Origin headers one text with commas, which is no origin.
     if (origin === undefined || !this.#origins.has(origin)) return;
     response.setHeader(ALLOW_ORIGIN, origin);
     if (this.#credentials) response.setHeader(ALLOW_CREDENTIALS, 'true');

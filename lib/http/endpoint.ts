@@ -5,7 +5,8 @@ import type { SseLogger } from '../base/logger';
 import type { Feed } from '../connection/connection';
 import type { SseRequest, SseResponse } from '../connection/wire';
 import type { Events } from '../hub/events';
-import type { Joined, Joining, Joins } from '../hub/join';
+import type { Joins } from '../hub/join';
+import type { Joined, JoinRequest } from '../hub/joining';
 import { run as keyOf } from '../message/keys';
 import { checkOpenOptions, type OpenOptions } from '../options/open';
 import type { SseOptions } from '../options/options';
@@ -14,8 +15,8 @@ import { acceptsGzip } from './headers';
 import { readOpened, readRequest, type Asked } from './request';
 import { SseStream, streamOf } from './stream';
 
-/** What a stream is to be, besides what its client asks for. */
-type Settings = Pick<Joining, 'isPrivate' | 'run' | 'retry' | 'feed' | 'data'> & Pick<OpenOptions, 'headers'>;
+/** The settings of a stream that its controller makes. */
+type Settings = Pick<JoinRequest, 'isPrivate' | 'run' | 'retry' | 'feed' | 'data'> & Pick<OpenOptions, 'headers'>;
 
 /** Answers requests for a stream, from the first byte on. */
 export class Endpoint {
@@ -39,8 +40,8 @@ export class Endpoint {
   }
 
   /**
-   * Opens the stream that is asked for, or refuses with a JSON text that says why. `ctx` is what the app's authorizer
-   * gets.
+   * Opens the stream that a request asks for, or answers with a JSON text that says why not. `ctx` is passed to the
+   * app's authorizer.
    */
   async serve(request: SseRequest, response: SseResponse, ctx: object = request): Promise<void> {
     try {
@@ -53,11 +54,11 @@ export class Endpoint {
   }
 
   /**
-   * Makes a request a stream that its handler sends to, at once; whether it is let in, and the head of its answer, come
-   * later. One that is not let in is answered why, as by `serve`.
+   * Makes a request a stream to which its handler can send at once. The client joins, and the head of the answer is
+   * written, later; a client that is refused is answered why, as by `serve`.
    *
-   * Throws `SseError`, nothing done: `ERR_SSE_OPTIONS`, what a `first` that cannot be sent throws, and `ERR_SSE_OPEN` when
-   * the request is answered already.
+   * Throws `SseError`, nothing done: `ERR_SSE_OPTIONS`, the error of a `first` that cannot be sent, and `ERR_SSE_OPEN`
+   * when the request is answered already.
    */
   open(request: SseRequest, response: SseResponse, options: OpenOptions = {}, ctx: object = request): SseStream {
     const { keys, first, retry, headers, data, ...rest } = checkOpenOptions(options);
@@ -80,8 +81,8 @@ export class Endpoint {
       try {
         const asked = readOpened(request, run === undefined ? keys : [run], this.#options);
         const joined = await this.#join(request, response, { asked, ctx, settings });
-        // The client is to know at once that it is in, however long the first message takes.
-        // Both kinds can, but @types/node knows of one only.
+        // The client is to know at once that it is accepted, even if its first message comes much later.
+        // Both kinds of response have it, but @types/node knows of one only.
         if (joined !== undefined) (response as ServerResponse).flushHeaders();
         return joined;
       } catch (error) {
@@ -94,8 +95,8 @@ export class Endpoint {
   }
 
   /**
-   * Lets a client in, and writes the head of its stream; undefined when it wants no more than that, or has left. Throws
-   * `SseError` when it is refused.
+   * Lets a client join, and writes the head of its stream; undefined when it wants no more than that, or has left.
+   * Throws `SseError` when it is refused.
    */
   async #join(
     request: SseRequest,
@@ -103,15 +104,15 @@ export class Endpoint {
     { asked, ctx, settings = {} }: { asked: Asked; ctx: object; settings?: Settings },
   ): Promise<Joined | undefined> {
     const { headers, ...rest } = settings;
-    // Streams open by the thousands at once: what there is no need to wait for is not waited for.
+    // Clients come by the thousands at once: an answer that is not needed is not waited for.
     const admission = this.#authorizer.freely(asked.keys) ?? (await this.#authorizer.admit(async () => ctx, asked));
     const { keys, lastEventId, showsKeys, newKeys } = asked;
-    const joining: Joining = { ...admission, ...rest, asked: keys, lastEventId, showsKeys, newKeys };
-    const joined = await this.#joins.join(joining, {
+    const client: JoinRequest = { ...admission, ...rest, asked: keys, lastEventId, showsKeys, newKeys };
+    const joined = await this.#joins.join(client, {
       response,
       isHead: request.method === 'HEAD',
-      takesGzip: acceptsGzip(request.headers['accept-encoding']),
-      writeHead: (compressed) => this.#answers.head(request, response, { headers, compressed, user: joining.user }),
+      acceptsGzip: acceptsGzip(request.headers['accept-encoding']),
+      writeHead: (compressed) => this.#answers.head(request, response, { headers, compressed, user: client.user }),
     });
     if (typeof joined === 'object') return joined;
     if (joined === 'head') response.end();

@@ -1,6 +1,6 @@
 import type { SseResponse } from '../connection/wire';
 
-/** Adds a name to a header of an answer that is a list of names, besides what it says already. */
+/** Adds a name to a header of an answer that is a list of names, unless it is there. */
 export function addTo(response: SseResponse, list: string, name: string): void {
   const given = response.getHeader(list);
   const names = [given ?? []].flat().flatMap((text) =>
@@ -18,7 +18,7 @@ export function acceptsGzip(header: string | readonly string[] | undefined): boo
   return (weights.get('gzip') ?? weights.get('x-gzip') ?? 0) > 0;
 }
 
-/** What an `Accept` or `Accept-Encoding` header names, in lower case, with its weights; NaN for one that is no number (RFC 9110, 12.4.2). */
+/** The names in an `Accept` or `Accept-Encoding` header, in lower case, and their weights or NaN (RFC 9110, 12.4.2). */
 export function weightsOf(header: string): ReadonlyMap<string, number> {
   const weights = new Map<string, number>();
   for (const range of header.split(',')) {

@@ -1,26 +1,26 @@
-import { weightsOf } from './headers';
 import { SseError, show } from '../base/error';
-import type { SseOptions } from '../options/options';
 import type { SseRequest } from '../connection/wire';
-import { parseLastEventId, type LastEventId } from '../order/cursor';
 import { RESERVED_KEY_PREFIX } from '../message/keys';
+import type { SseOptions } from '../options/options';
+import { parseLastEventId, type LastEventId } from '../order/cursor';
+import { weightsOf } from './headers';
 
 type Limits = Pick<SseOptions, 'maxKeys' | 'maxKeyLength'>;
 
-/** What a client asks for. */
+/** A client's request for a stream, parsed. */
 export interface Asked {
-  /** Each once, in the order asked. */
+  /** The keys, each once, in the order asked. */
   readonly keys: readonly string[];
-  /** Where it was: `Last-Event-ID`, or the query `lastEventId` of a client that cannot set the header. */
+  /** Its `Last-Event-ID`, or the query `lastEventId` of a client that cannot set the header. */
   readonly lastEventId: LastEventId | undefined;
-  /** Whether each message is to say for which of these keys it is: for a client that shares one stream among readers. */
+  /** Whether each message is to say for which of these keys it is, for a client with several readers on its stream. */
   readonly showsKeys: boolean;
-  /** Keys that its client did not hold where it was: what is published from now on is theirs. */
+  /** Keys that the client did not hold at its last event id: it gets what is published to them from now on. */
   readonly newKeys: readonly string[];
 }
 
 /**
- * Reads what a request for a stream asks for.
+ * Parses a request for a stream.
  *
  * Throws `SseError` with the status that answers it: `ERR_SSE_METHOD` (405), `ERR_SSE_ACCEPT` (406),
  * `ERR_SSE_KEY` and `ERR_SSE_KEYS` (400).
@@ -38,10 +38,10 @@ export function readRequest(request: SseRequest, options: Limits): Asked {
 }
 
 /**
- * Reads what a controller asks for with a request of its own, whatever its method and its `Accept` are. Without keys it
- * asks for nothing that could be resumed.
+ * Parses a request that a controller opens as a stream, with the controller's keys; its method and `Accept` may be any.
+ * Without keys there is nothing that could be resumed.
  *
- * Throws `SseError` `ERR_SSE_KEY` and `ERR_SSE_KEYS`.
+ * Throws `SseError`: `ERR_SSE_KEY` and `ERR_SSE_KEYS` (400).
  */
 export function readOpened(request: SseRequest, keys: readonly string[] | undefined, options: Limits): Asked {
   if (keys === undefined) return { keys: [], lastEventId: undefined, showsKeys: false, newKeys: [] };
@@ -72,7 +72,7 @@ export function acceptsEventStream(accept: string | undefined): boolean {
   if (accept === undefined || accept.trim() === '') return true;
   const weights = weightsOf(accept);
   const weight = weights.get('text/event-stream') ?? weights.get('text/*') ?? weights.get('*/*') ?? 0;
-  // A weight that is no number is the client's slip, not a refusal.
+  // A weight that is not a number is a mistake of the client's, not a refusal.
   return !(weight <= 0);
 }
 
@@ -110,12 +110,12 @@ function readKeys(asked: readonly string[], { maxKeys, maxKeyLength }: Limits, w
 
 function readLastEventId(request: SseRequest, query: URLSearchParams): string | undefined {
   const header = request.headers['last-event-id'];
-  // An empty id is "no id" (HTML standard), as is none.
+  // An empty id is no id (HTML standard, 9.2.3).
   if (typeof header === 'string' && header !== '') return decodeHeader(header);
   return query.get('lastEventId') || undefined;
 }
 
-/** Node reads headers as Latin-1; browsers send the id's UTF-8 bytes. */
+/** Decodes a header that Node has read as Latin-1: browsers send the id as UTF-8 (HTML standard, 9.2.3). */
 function decodeHeader(value: string): string {
   const bytes = Buffer.from(value, 'latin1');
   const text = bytes.toString('utf8');

@@ -5,8 +5,8 @@ import { SseError, show } from '../base/error';
 import type { SseMessage } from '../message/message';
 
 /**
- * What a stream can be fed from: any iterable, a generator, a Node or web stream; of messages, or of text, also as bytes
- * in UTF-8.
+ * A source of messages for a stream: any iterable, a generator, a Node or web stream; of messages, or of text, which
+ * may come as bytes in UTF-8.
  */
 export type SseSource =
   | AsyncIterable<SseMessage | Uint8Array>
@@ -14,7 +14,7 @@ export type SseSource =
   | ReadableStream<SseMessage | Uint8Array>
   | Readable;
 
-/** What is pulled from a source. */
+/** The pulling end of a source. */
 interface Pull {
   next(): unknown;
   /** Tells the source that no more is wanted. */
@@ -23,25 +23,25 @@ interface Pull {
 
 /** Pulls messages out of a source, one at a time, and tells it to stop when no more is wanted. */
 export class Source {
-  readonly #opening: Promise<Pull>;
+  readonly #started: Promise<Pull>;
   #pull: Pull | undefined;
   #decoder: TextDecoder | undefined;
   #stopped = false;
 
-  /** `source` may be a promise. That it is none at all is found out by `next`. */
+  /** `source` may be a promise. A value that is no source makes `next` reject. */
   constructor(source: unknown) {
-    this.#opening = this.#open(source);
-    // `next` says so to whoever still wants to know.
-    this.#opening.catch(() => undefined);
+    this.#started = this.#start(source);
+    // A stream that ends first never calls `next`, and then a failure must not be an unhandledRejection.
+    this.#started.catch(() => undefined);
   }
 
-  /** The next message. Rejects with what the source throws, and with `ERR_SSE_SOURCE` when it is none. */
+  /** The next message. Rejects with the source's own error, or with `ERR_SSE_SOURCE` when the value is no source. */
   async next(): Promise<{ readonly done: boolean; readonly value: unknown }> {
-    const pull = await this.#opening;
+    const pull = await this.#started;
     for (;;) {
       const { value, done = false } = (await pull.next()) as { value: unknown; done?: boolean };
       if (!done && !(value instanceof Uint8Array)) return { done, value };
-      // Bytes may end within a character, and the last of them with the source.
+      // Bytes may end within a character: the rest of it comes with the next ones, or is missing at the end.
       const text = done ? this.#decoder?.decode() : this.#decode(value as Uint8Array);
       if (text !== undefined && text !== '') return { done: false, value: text };
       if (done) return { done, value: undefined };
@@ -55,7 +55,7 @@ export class Source {
     if (this.#pull !== undefined) void stop(this.#pull);
   }
 
-  async #open(source: unknown): Promise<Pull> {
+  async #start(source: unknown): Promise<Pull> {
     this.#pull = toPull(isPromise(source) ? await source : source);
     if (this.#stopped) void stop(this.#pull);
     return this.#pull;
@@ -77,7 +77,7 @@ function toPull(source: unknown): Pull {
     const iterator = given[Symbol.asyncIterator]?.() ?? given[Symbol.iterator]?.();
     if (iterator !== undefined) {
       const { destroy } = given;
-      // A generator that waits for something is told only after that; what Node waits for can be ended.
+      // `return` reaches a generator only after its present `await`; `destroy` ends a Node stream at once.
       const stop = typeof destroy === 'function' ? () => destroy.call(given) : () => iterator.return?.();
       return { next: () => iterator.next(), stop };
     }
@@ -92,7 +92,7 @@ async function stop(pull: Pull): Promise<void> {
   try {
     await pull.stop();
   } catch {
-    // Nobody wants to hear of it any more.
+    // The stream is over, so that the failure concerns no client any more.
   }
 }
 

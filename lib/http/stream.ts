@@ -1,63 +1,64 @@
 import { setImmediate } from 'node:timers';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { SseError, toTold } from '../base/error';
+import type { SseLogger } from '../base/logger';
+import { LoggedPromise } from '../base/promises';
 import type { CloseReason, Connection, Feed } from '../connection/connection';
 import type { SseResponse } from '../connection/wire';
-import { SseError, toTold } from '../base/error';
-import { encode, encodeOwn, toFrame, type EncodedEvent, type SseMessage } from '../message/message';
-import type { Joined } from '../hub/join';
-import type { SseLogger } from '../base/logger';
+import type { Joined } from '../hub/joining';
+import { encodeOwn, toFrame, type EncodedEvent } from '../message/frame';
+import { encode, type SseMessage } from '../message/message';
 import type { First } from '../options/open';
-import { Publication } from '../base/promises';
 import { Source, type SseSource } from './source';
 
-/** How a source is piped. */
+/** Options of `pipe`. */
 export interface PipeOptions {
   /** Whether the stream ends when the source does. Left out: yes. */
   readonly end?: boolean;
 }
 
-/** Lets a request in, as a stream that a feed writes to; undefined when its client has left. Rejects when it is refused. */
+/** Lets the client of a request join, with a feed for its stream; undefined when it has left. Rejects when refused. */
 export type Join = (feed: Feed) => Promise<Joined | undefined>;
 
-/** Who waits for a message to be on its way. */
+/** A promise of `send`: it waits until its message is on its way. */
 interface Waiting {
   resolve(): void;
   reject(error: SseError): void;
 }
 
-// A source that always has more, for a client that is always ready, must not keep the loop for itself.
+// A source that always has more, for a client that is always ready, must not block the event loop.
 const SLICE_MS = 4;
 
 const streams = new WeakMap<SseResponse, SseStream>();
 
-/** The stream that a response was made, if it was. */
+/** The stream of a response, if it has one. */
 export function streamOf(response: SseResponse): SseStream | undefined {
   return streams.get(response);
 }
 
 /**
- * The stream of one request: what its handler sends goes to the client of this request alone, in order, after `first` and
- * among what comes for its keys.
+ * The stream of one request: messages that its handler sends go to the client of this request alone, in order, after
+ * `first` and among the messages for its keys.
  *
- * It may be sent to at once: what is sent before the client is let in waits for that.
+ * A handler may send at once: messages wait until the client has joined.
  */
 export class SseStream {
   readonly #maxUnsentBytes: number;
   readonly #logger: Pick<SseLogger, 'error'>;
-  /** Once it is open, and what comes first is out. */
+  /** The connection, once it is open and its first frames are out. */
   #connection: Connection | undefined;
-  /** What was sent before that. */
+  /** The messages that were sent before that. */
   #early: (Waiting & { readonly frame: Buffer })[] = [];
-  /** Those whose message is written, and whose client reads what was before. */
+  /** Promises of messages that are written but wait for the client to read. */
   #undrained: Waiting[] = [];
   #unsentBytes = 0;
-  /** Why nothing can be sent any more. */
+  /** Why nothing can be sent any more; undefined until the stream is over. */
   #over: { readonly reason: CloseReason; readonly error: SseError } | undefined;
-  /** How it ends, once it is open, when its handler has ended it. */
+  /** Ends the connection as its handler has decided, perhaps before it is open. */
   #end: ((connection: Connection) => void) | undefined;
-  /** Those who are to hear that it is over. */
+  /** To be called when the stream is over. */
   readonly #listeners = new Set<() => void>();
-  // Only for those who ask: a promise keeps the context alive that it is made in.
+  // Both are made on demand: a promise would keep the context in which it is made in memory.
   #controller: AbortController | undefined;
   #closed: Promise<CloseReason> | undefined;
   #hasLogged = false;
@@ -80,7 +81,7 @@ export class SseStream {
     return stream;
   }
 
-  /** @internal One that is over: there is no client. */
+  /** @internal A stream that is over, for a request without a client. */
   static none(): SseStream {
     const stream = new SseStream({ maxUnsentBytes: 0, logger: { error: () => undefined } });
     stream.#leave('client');
@@ -88,16 +89,17 @@ export class SseStream {
   }
 
   /**
-   * Sends a message, as `publish` takes it, to this client. Resolves when it is on its way and the client can take more:
-   * whoever awaits it goes at the client's pace.
+   * Sends a message, in any form that `publish` accepts, to this client. Resolves when it is on its way and the client
+   * can receive more: a handler that awaits it goes at the client's pace.
    *
-   * Rejects with an `SseError`, nothing sent: for a message that cannot be; with `ERR_SSE_UNSENT` when more than
-   * `maxUnsentBytes` wait for the client, because nobody awaited; with `ERR_SSE_CLOSED`, or why the client was refused,
-   * once the stream is over. It is never an unhandledRejection.
+   * Rejects with an `SseError`, nothing sent: for a message that cannot be sent; with `ERR_SSE_UNSENT` when more than
+   * `maxUnsentBytes` wait for the client, because earlier calls were not awaited; once the stream is over, with
+   * `ERR_SSE_CLOSED` or the refusal of the client. A rejection that is not awaited is never an unhandledRejection; the
+   * first one before the end of the stream is logged.
    */
   send(message: SseMessage): Promise<void> {
-    return Publication.of(this.#send(message), (error) => {
-      // That a client has left is no failure, and one line is enough for all that is too much for it.
+    return LoggedPromise.of(this.#send(message), (error) => {
+      // A client that has left is no failure, and one line is enough for all messages that are too many for a slow one.
       if (error === this.#over?.error || this.#hasLogged) return;
       this.#hasLogged = true;
       this.#logger.error(new Error('a message was not sent, and nobody awaited it', { cause: error }));
@@ -105,12 +107,13 @@ export class SseStream {
   }
 
   /**
-   * Sends what a source gives: any iterable, a generator, a Node or web stream, or a promise of one; of messages, or of
-   * text. The next is asked for when the client can take it. The stream ends with the source, unless `end` is false.
+   * Sends all messages of a source: any iterable, a generator, a Node or web stream, or a promise of one; of messages,
+   * or of text. The next message is pulled when the client can receive it. The stream ends with the source, unless
+   * `end` is false.
    *
    * Resolves at the end of either, and never rejects. When the source fails, that is logged, and the client gets
-   * `sse:error`, then the end. When the stream is over first, the source is told to stop at once (`return()`, `destroy()`,
-   * `cancel()`), and not waited for: one that waits for something itself should listen to `signal`.
+   * `sse:error`, then the end. When the stream is over first, the source is told to stop at once (`return()`,
+   * `destroy()`, `cancel()`), and not waited for: a source that itself waits for something should listen to `signal`.
    */
   async pipe(source: SseSource | PromiseLike<SseSource>, { end = true }: PipeOptions = {}): Promise<void> {
     const pulled = new Source(source);
@@ -130,7 +133,7 @@ export class SseStream {
     this.#listeners.delete(stop);
   }
 
-  /** Ends the stream, after what was sent. A client with keys is told `sse:bye`; any other hears nothing more. */
+  /** Ends the stream, after all that was sent. A client with keys is told `sse:bye`, any other nothing more. */
   close(): void {
     this.#endBy('closed', (connection) => {
       connection.end('closed', connection.isPrivate ? undefined : encodeOwn('bye', { reason: 'closed' }));
@@ -138,8 +141,8 @@ export class SseStream {
   }
 
   /**
-   * Ends the stream with `sse:error`, after what was sent: with the error's text if it is an `SseError` or says `expose`,
-   * as `ctx.throw(404, text)` does; any other's is not told. Logs nothing.
+   * Ends the stream with `sse:error`, after all that was sent. It has the error's text if that is an `SseError` or says
+   * `expose`, as that of `ctx.throw(404, text)` does; the text of any other error is not told. Logs nothing.
    */
   fail(error: unknown): void {
     const told = toTold(error);
@@ -148,7 +151,7 @@ export class SseStream {
     });
   }
 
-  /** Is aborted when the stream is over, whoever has ended it; its reason is the `SseError` that `send` rejects with. */
+  /** A signal that is aborted when the stream is over, however it ended. Its reason is the `SseError` of `send`. */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
@@ -157,7 +160,7 @@ export class SseStream {
     return this.#controller.signal;
   }
 
-  /** Resolves when the stream is over, with the reason: those of the event `close`. */
+  /** Resolves when the stream is over, with the same reason as the event `close` gives. */
   get closed(): Promise<CloseReason> {
     this.#closed ??= new Promise((resolve) => {
       if (this.#over !== undefined) resolve(this.#over.reason);
@@ -166,7 +169,7 @@ export class SseStream {
     return this.#closed;
   }
 
-  /** @internal Whether an error says no more than that this stream is over. */
+  /** @internal Whether an error is only about this stream being over. */
   isOverBy(error: unknown): boolean {
     let cause = error;
     for (let depth = 0; depth < 5 && cause instanceof Error; depth++, cause = cause.cause) {
@@ -231,7 +234,7 @@ export class SseStream {
     const drained = this.#undrained;
     this.#undrained = [];
     if (drained.length === 0) return;
-    // In the next turn: a source that always has more would leave no room for what comes for the stream's keys.
+    // Not in this turn: a source that always has more would leave no room for the messages of the stream's keys.
     setImmediate(() => {
       for (const { resolve } of drained) resolve();
     });
@@ -250,7 +253,7 @@ export class SseStream {
         since = performance.now();
       }
     } catch (error) {
-      // Nobody is there to tell, and most likely it was told to stop.
+      // The client is gone, and most likely the source failed because it was told to stop.
       if (this.#over !== undefined) return;
       source.stop();
       this.#failBy(error);
@@ -264,7 +267,7 @@ export class SseStream {
     this.fail(error);
   }
 
-  /** Ends it on its handler's behalf, once it is open. */
+  /** Ends the stream for its handler, as soon as it is open. */
   #endBy(reason: CloseReason, end: (connection: Connection) => void): void {
     if (this.#over !== undefined) return;
     this.#end = end;
@@ -272,7 +275,7 @@ export class SseStream {
     if (this.#connection !== undefined) end(this.#connection);
   }
 
-  /** Takes note that its connection is over, or that there will be none. */
+  /** Notes that the connection is over, or that there will be none. */
   #leave(reason: CloseReason, error?: SseError): void {
     this.#tell(reason, error);
     const [early, undrained] = [this.#early, this.#undrained];
@@ -280,7 +283,7 @@ export class SseStream {
     this.#undrained = [];
     for (const { reject } of early) reject(this.#over!.error);
     for (const { resolve, reject } of undrained) {
-      // What was written before its handler ended it is on its way.
+      // Messages that were written before the handler ended the stream are on their way.
       if (this.#end !== undefined) resolve();
       else reject(this.#over!.error);
     }
@@ -298,7 +301,7 @@ export class SseStream {
   }
 }
 
-/** What loads the first message. Throws at once when it is a message that cannot be sent. */
+/** A function that loads the first message. Throws at once when that is a message that cannot be sent. */
 function toLoader(first: SseMessage | First | undefined): (resumed: boolean) => Promise<EncodedEvent | undefined> {
   if (typeof first === 'function') {
     return async (resumed) => {

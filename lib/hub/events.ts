@@ -1,10 +1,10 @@
 import { EventEmitter } from 'node:events';
-import type { CloseReason } from '../connection/connection';
 import { toError } from '../base/error';
-import type { Gap } from '../log/gaps';
 import type { SseLogger } from '../base/logger';
+import type { CloseReason } from '../connection/connection';
+import type { Gap } from '../log/gaps';
 
-/** What happens in a worker. */
+/** The events of a worker. */
 export interface SseEvents {
   /** A stream is open. */
   open: [{ keys: readonly string[]; user: string | undefined; data: unknown; resumed: boolean }];
@@ -12,20 +12,20 @@ export interface SseEvents {
   close: [{ keys: readonly string[]; user: string | undefined; data: unknown; reason: CloseReason; openMs: number }];
   /** A message arrived and is on its way to this worker's connections. */
   deliver: [{ keys: readonly string[]; event: string | undefined; id: string | undefined; bytes: number }];
-  /** A client was told that something is lost. */
+  /** A client was told that messages are lost. */
   gap: [Gap];
   /** A request for a stream was refused. */
   refuse: [{ status: number; code: string }];
 }
 
-/** Tells the app's listeners what happens; one that throws is logged and disturbs nobody. */
+/** Tells the app's listeners of events. A listener that throws is logged, and the others are called all the same. */
 export class Events {
   readonly #emitter = new EventEmitter();
   readonly #logger: SseLogger;
 
   constructor(logger: SseLogger) {
     this.#logger = logger;
-    // Listeners are the app's: as many as it likes.
+    // Node would warn of a leak from the eleventh on, but an app may have as many as it likes.
     this.#emitter.setMaxListeners(0);
   }
 
@@ -37,7 +37,7 @@ export class Events {
     this.#emitter.off(event, listener as (...args: unknown[]) => void);
   }
 
-  /** Whether anybody listens. */
+  /** Whether an event has a listener. */
   has(event: keyof SseEvents): boolean {
     return this.#emitter.listenerCount(event) > 0;
   }

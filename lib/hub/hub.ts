@@ -11,10 +11,10 @@ import type { Events } from './events';
 import type { Rights } from './rights';
 import type { Unplaced } from './unplaced';
 
-/** What a worker has, now. */
+/** Numbers of a worker, now. */
 export interface SseStats {
   readonly connections: number;
-  /** Keys that a connection holds, the plugin's own among them. */
+  /** Keys that at least one connection holds, the plugin's own among them. */
   readonly pools: number;
   /** Bytes that wait in this process for clients to read. */
   readonly unsentBytes: number;
@@ -28,7 +28,7 @@ export interface SseStats {
   readonly runBytes: number;
 }
 
-/** This process's copy of the order: what the broker delivers goes to the log, and the pump brings it to the streams. */
+/** This process's copy of the order: the broker delivers messages to its log, and the pump brings them to streams. */
 export class Hub implements Replica {
   readonly #log: Log;
   readonly #pools: Pools;
@@ -68,7 +68,7 @@ export class Hub implements Replica {
 
   enter(epoch: string, losses: Losses): void {
     this.#log.lose(epoch, losses);
-    // Those who missed something are told.
+    // Clients that missed messages are to be told.
     this.#pump.wakeAll(this.#pools.all);
   }
 
@@ -77,7 +77,7 @@ export class Hub implements Replica {
   }
 
   arrive(position: Position): void {
-    this.#log.begin(position);
+    this.#log.arrive(position);
   }
 
   follow(inSight: boolean): void {
@@ -89,7 +89,7 @@ export class Hub implements Replica {
   }
 
   async answer(question: Question): Promise<unknown> {
-    if ('took' in question) return this.#confirmations.count(question.took);
+    if ('received' in question) return this.#confirmations.count(question.received);
     if ('slots' in question) return this.#userLimit.answer(question.slots, question.ticket);
     if ('runs' in question) return this.#runs.producedOf(question.runs);
     return this.count(question.count);
@@ -115,28 +115,12 @@ export class Hub implements Replica {
       this.#events.emit('deliver', { keys, event, id: id ?? (position && toCursor(position)), bytes: entry.bytes });
   }
 
-  /** Does what all processes are to do, in its place in the order. */
-  #perform({ body, nonce }: Message, act: Act, position: Position | undefined): void {
-    const { mailboxes } = this.#log;
-    if (act.do === 'take') {
-      // Whoever has missed it is told what waits.
-      if (position !== undefined) this.#log.begin(position);
-      for (const { key, cursors } of act.taken) for (const cursor of cursors) mailboxes.onTaken(key, cursor);
-      for (const { key, cursor } of act.told) mailboxes.onTold(key, cursor);
-      return;
-    }
-    // It has a place, but nobody reads it.
-    this.#log.append({ keys: [], body, nonce, act }, position);
-    this.#pump.mark();
-    this.#rights.perform(act);
-  }
-
-  /** Streams that hold a key; all of them without one. */
+  /** The number of streams that hold a key; of all streams without one. */
   count(key: string = ALL): number {
     return this.#pools.of(key)?.size ?? 0;
   }
 
-  /** What this worker has, now. */
+  /** Numbers of this worker, now. */
   get stats(): SseStats {
     let unsentBytes = 0;
     for (const connection of this.#pools.all) unsentBytes += connection.unsentBytes;
@@ -154,10 +138,26 @@ export class Hub implements Replica {
     };
   }
 
-  /** Ends the streams that hold a key; all of them without one. Returns how many. */
+  /** Ends the streams that hold a key, all streams without one; returns how many. */
   close(key: string = ALL): number {
     const streams = [...(this.#pools.of(key) ?? [])];
     for (const connection of streams) connection.close('closed');
     return streams.length;
+  }
+
+  /** Does an act of all processes, in its place in the order. */
+  #perform({ body, nonce }: Message, act: Act, position: Position | undefined): void {
+    const { mailboxes } = this.#log;
+    if (act.do === 'take') {
+      // It needs no entry: a process that missed it is handed the mail that still waits.
+      if (position !== undefined) this.#log.arrive(position);
+      for (const { key, cursors } of act.taken) for (const cursor of cursors) mailboxes.onTaken(key, cursor);
+      for (const { key, cursor } of act.told) mailboxes.onTold(key, cursor);
+      return;
+    }
+    // An act has a place in the order, and so an entry; without keys, no stream reads it.
+    this.#log.append({ keys: [], body, nonce, act }, position);
+    this.#pump.mark();
+    this.#rights.perform(act);
   }
 }

@@ -1,8 +1,5 @@
-import { performance } from 'node:perf_hooks';
-import type { Admission } from '../access/authorizer';
-import type { Slot, UserLimit } from '../access/user_limit';
 import { SseError, show } from '../base/error';
-import { Connection, type CloseReason, type Feed } from '../connection/connection';
+import { Connection, type CloseReason } from '../connection/connection';
 import type { KeySets } from '../connection/key_sets';
 import type { Pools } from '../connection/pools';
 import { isOver, type SseResponse } from '../connection/wire';
@@ -10,69 +7,21 @@ import { toFrames } from '../log/gaps';
 import type { Log } from '../log/log';
 import type { Beginning } from '../log/reader';
 import type { Readers } from '../log/readers';
-import { Throttle } from '../log/throttle';
-import { ALL, idOf, isRunKey } from '../message/keys';
-import type { EncodedEvent } from '../message/message';
+import { idOf, isRunKey } from '../message/keys';
+import type { EncodedEvent } from '../message/frame';
 import type { SseOptions } from '../options/options';
-import type { Broker } from '../order/broker';
 import type { LastEventId } from '../order/cursor';
 import type { Pump } from '../pump/pump';
 import type { Runs } from '../runs/runs';
 import type { Events } from './events';
+import { heldBy, type Answer, type Joined, type JoinRequest, type NotJoined } from './joining';
+import type { Room } from './room';
 import { Unplaced } from './unplaced';
-import { toOpening, toWelcome } from './welcome';
-
-/** A client that wants to join, and from where. */
-export interface Joining extends Partial<Omit<Admission, 'keys'>> {
-  readonly keys: readonly string[];
-  /** The keys that were asked for, when others were granted. */
-  readonly asked?: readonly string[];
-  readonly lastEventId?: LastEventId | undefined;
-  /** Whether each message is to say for which keys it is. Left out: no. */
-  readonly showsKeys?: boolean;
-  /** Keys of which it gets what comes from now on, wherever it was. */
-  readonly newKeys?: readonly string[];
-  /** Whether it is to have nothing of the log but `run`: it is counted, and ended as others are. */
-  readonly isPrivate?: boolean;
-  /** The key of a run that it ends with. */
-  readonly run?: string | undefined;
-  /** ms after which it may come back; left out: as configured. */
-  readonly retry?: number | undefined;
-  /** What writes to it besides the log. */
-  readonly feed?: Feed;
-}
-
-/** How a client is answered that may join. */
-export interface Answer {
-  readonly response: SseResponse;
-  /** Whether its client wants no more than the head. */
-  readonly isHead: boolean;
-  /** Whether its client takes gzip. */
-  readonly takesGzip: boolean;
-  /** Writes the head of its stream, in the turn in which it joins. */
-  writeHead(compressed: boolean): void;
-}
-
-/** A stream that has its place in the order, and of which nothing is out but the head. */
-export interface Joined {
-  readonly connection: Connection;
-  /** Whether its client has said where it was, and nothing of what came since is lost. */
-  readonly resumed: boolean;
-  /** Writes what comes first: hello, gaps, then `first`. What it missed and what is live comes after that. */
-  greet(first?: EncodedEvent): void;
-}
-
-/** Why a client that was not refused has not joined: it has left, wanted only the `head`, or has had `all` of its run. */
-export type NotJoined = 'left' | 'head' | 'all';
+import { toPrivateWelcome, toWelcome } from './welcome';
 
 const NO_KEYS: readonly string[] = [];
 
-/** All keys that it holds: those that it was granted, and the plugin's own. */
-export function heldBy({ keys, ownKeys = [] }: Joining): string[] {
-  return [ALL, ...ownKeys, ...keys];
-}
-
-/** Lets clients join, within the limits, each at its place in the order; sees them off when they leave. */
+/** Lets clients join, within the limits, each at its place in the order; removes them when they leave. */
 export class Joins {
   readonly #options: SseOptions;
   readonly #log: Log;
@@ -81,11 +30,14 @@ export class Joins {
   readonly #keySets: KeySets;
   readonly #pump: Pump;
   readonly #runs: Runs;
-  readonly #userLimit: UserLimit;
+  readonly #room: Room;
   readonly #events: Events;
-  readonly #order: Pick<Broker, 'catchUp' | 'ask'>;
+  readonly #catchUp: () => Promise<boolean>;
   readonly unplaced: Unplaced;
-  #closed = false;
+  readonly #owner = {
+    onDrain: (connection: Connection) => this.#pump.wake(connection),
+    onEnd: (connection: Connection, reason: CloseReason) => this.#leave(connection, reason),
+  };
 
   constructor(parts: {
     options: SseOptions;
@@ -95,9 +47,10 @@ export class Joins {
     keySets: KeySets;
     pump: Pump;
     runs: Runs;
-    userLimit: UserLimit;
+    room: Room;
     events: Events;
-    order: Pick<Broker, 'catchUp' | 'ask'>;
+    /** Resolves when this process has all that was ordered before; false when that cannot be known in time. */
+    catchUp: () => Promise<boolean>;
   }) {
     this.#options = parts.options;
     this.#log = parts.log;
@@ -106,64 +59,60 @@ export class Joins {
     this.#keySets = parts.keySets;
     this.#pump = parts.pump;
     this.#runs = parts.runs;
-    this.#userLimit = parts.userLimit;
+    this.#room = parts.room;
     this.#events = parts.events;
-    this.#order = parts.order;
+    this.#catchUp = parts.catchUp;
     this.unplaced = new Unplaced({
       readers: parts.readers,
-      catchUp: () => parts.order.catchUp(),
+      catchUp: parts.catchUp,
       place: (connection, lastEventId) => this.#place(connection, lastEventId),
     });
   }
 
-  /** Lets nobody join any more. */
-  close(): void {
-    this.#closed = true;
-  }
-
   /**
-   * Lets a client join that was granted what it holds. Its place in the order is that of now, or where it was; it has
-   * nothing of the log until it is greeted.
+   * Lets a client join with the keys that it was granted. Its place in the order is that of now, or of its last event
+   * id; it gets nothing of the log until it is greeted.
    *
-   * Throws `SseError` when it is refused, with the status that answers it: `ERR_SSE_SHUTDOWN` and `ERR_SSE_OVERLOAD` (503),
-   * `ERR_SSE_USER_CLIENTS` (429), `ERR_SSE_REFUSED` (403) and `ERR_SSE_RUN_UNKNOWN` (404) for the run that it asks for.
+   * Throws `SseError` when it is refused, with the status that answers it: those of `Room`, and for its `run`
+   * `ERR_SSE_REFUSED` (403) and `ERR_SSE_RUN_UNKNOWN` (404).
    */
-  async join(joining: Joining, answer: Answer): Promise<Joined | NotJoined> {
+  async join(client: JoinRequest, answer: Answer): Promise<Joined | NotJoined> {
     const { response } = answer;
-    // What is sent to one client alone may have its secrets next to what others have made it say.
-    const compressed = joining.isPrivate !== true && answer.takesGzip && this.#keySets.compresses(heldBy(joining));
-    // Streams open by the thousands at once: what there is no need to wait for is not waited for.
-    const isBehind = this.#mayBeBehind(joining) && !(await this.#order.catchUp()) && joining.lastEventId !== undefined;
+    // A private stream may have secrets next to text that others chose: compressed, its length would tell of them.
+    const compressed = client.isPrivate !== true && answer.acceptsGzip && this.#keySets.compresses(heldBy(client));
+    // Clients come by the thousands at once: an answer that is not needed is not waited for.
+    const isBehind = this.#mayBeBehind(client) && !(await this.#catchUp()) && client.lastEventId !== undefined;
     if (isOver(response)) return 'left';
-    if (joining.run !== undefined && this.#hasAll(joining, joining.run)) return 'all';
+    if (client.run !== undefined && this.#hasAll(client, client.run)) return 'all';
     if (answer.isHead) {
       answer.writeHead(compressed);
       return 'head';
     }
-    this.#checkRoom();
-    const slot = this.#isCounted(joining.user) ? await this.#slotFor(joining.user) : undefined;
+    this.#room.check();
+    const asked = this.#room.slotFor(client.user);
+    const slot = asked && (await asked);
     try {
       if (isOver(response)) return 'left';
-      // Once more: it takes a while to ask the others.
-      if (slot !== undefined) this.#checkRoom(slot);
+      // Again: other clients may have joined while the other processes were asked.
+      if (slot !== undefined) this.#room.check(slot);
       answer.writeHead(compressed);
-      return this.#open(response, joining, { compressed, isBehind });
+      return this.#add(response, client, { compressed, isBehind });
     } finally {
       slot?.release();
     }
   }
 
-  /** Whether a client may have heard of more, on another worker, than has arrived here, or have taken its mail there. */
-  #mayBeBehind(joining: Joining): boolean {
-    const { lastEventId, isPrivate = false, run } = joining;
+  /** Whether a client may have received messages, or taken mail, from another worker that have not arrived here. */
+  #mayBeBehind(client: JoinRequest): boolean {
+    const { lastEventId, isPrivate = false, run } = client;
     if (isPrivate && run === undefined) return false;
     if (run !== undefined && this.#log.runOf(run) === undefined) return true;
-    if (lastEventId !== undefined) return !this.#readers.knows(lastEventId, heldBy(joining));
-    return this.#options.mailbox !== false && this.#log.mailboxes.of(heldBy(joining)).length > 0;
+    if (lastEventId !== undefined) return !this.#readers.knows(lastEventId, heldBy(client));
+    return this.#options.mailbox !== false && this.#log.mailboxes.of(heldBy(client)).length > 0;
   }
 
-  /** Whether a client has had all of a run. Throws `SseError` when it may not have it, or nobody knows of it. */
-  #hasAll({ keys, lastEventId }: Joining, run: string): boolean {
+  /** Whether a client has all of a run. Throws `SseError` when the run is not granted to it, or not known. */
+  #hasAll({ keys, lastEventId }: JoinRequest, run: string): boolean {
     if (!keys.includes(run)) {
       throw new SseError('ERR_SSE_REFUSED', 'this run is not for this client', { status: 403 });
     }
@@ -175,40 +124,21 @@ export class Joins {
     return lastEventId !== undefined && this.#readers.hasAllOfRun(lastEventId, run);
   }
 
-  #isCounted(user: string | undefined): user is string {
-    return user !== undefined && this.#options.maxClientsPerUser > 0;
-  }
-
-  #slotFor(user: string): Promise<Slot> {
-    return this.#userLimit.reserve(user, (question) => this.#order.ask(question, 'host'));
-  }
-
-  /** Throws when no stream can be opened in this turn. */
-  #checkRoom(slot?: Slot): void {
-    const { maxClients, maxClientsPerUser } = this.#options;
-    if (this.#closed) throw noRoom('ERR_SSE_SHUTDOWN', 'this worker is going');
-    if (this.#pools.all.size >= maxClients) {
-      throw noRoom('ERR_SSE_OVERLOAD', `this worker has all of its ${maxClients} streams open`);
-    }
-    if (slot?.isFree === false) {
-      throw noRoom('ERR_SSE_USER_CLIENTS', `this user has all of its ${maxClientsPerUser} streams open`, 429);
-    }
-  }
-
-  /** Takes a response whose head is out as an open stream. */
-  #open(response: SseResponse, joining: Joining, how: { compressed: boolean; isBehind: boolean }): Joined {
-    const { isPrivate = false, showsKeys = false, expiresAt = Number.POSITIVE_INFINITY, run, newKeys = [] } = joining;
-    const { asked = joining.keys, lastEventId, user, data, feed } = joining;
+  /** Makes an open stream of a response whose head is out. */
+  #add(response: SseResponse, client: JoinRequest, how: { compressed: boolean; isBehind: boolean }): Joined {
+    const { isPrivate = false, showsKeys = false, expiresAt = Number.POSITIVE_INFINITY, run, newKeys = [] } = client;
+    const { asked = client.keys, lastEventId, user, data, feed } = client;
     const keysOfPrivate = run === undefined ? NO_KEYS : [run];
-    const keys = isPrivate ? keysOfPrivate : joining.keys;
+    const keys = isPrivate ? keysOfPrivate : client.keys;
     const now = performance.now();
-    const set = this.#keySets.hold(heldBy({ ...joining, keys }), showsKeys);
-    const { keys: held, throttled } = set;
-    const throttle = throttled === undefined || isPrivate ? undefined : new Throttle(throttled);
-    const theirs = isPrivate ? keys : held;
-    const known = newKeys.length === 0 ? theirs : theirs.filter((key) => !newKeys.includes(key));
-    const { reader, gaps } = this.#readerOf(known, { lastEventId, isBehind: how.isBehind, throttle });
-    if (known !== theirs) this.#readers.rekey(reader, theirs, throttle === undefined ? undefined : throttled);
+    const set = this.#keySets.hold(heldBy({ ...client, keys }), showsKeys);
+    const held = set.keys;
+    const throttled = isPrivate ? undefined : set.throttled;
+    const read = isPrivate ? keys : held;
+    const known = newKeys.length === 0 ? read : read.filter((key) => !newKeys.includes(key));
+    const mayWait = how.isBehind || !this.unplaced.inSight;
+    const { reader, gaps } = this.#readers.join(known, { lastEventId, throttled, mayWait });
+    if (known !== read) this.#readers.rekey(reader, read, throttled);
     reader.showsKeys = showsKeys;
     reader.isOfRun = run !== undefined;
     const { maxAge, stallTimeout } = this.#options;
@@ -231,30 +161,17 @@ export class Joins {
     return {
       connection,
       resumed: lastEventId !== undefined && reader.placed && gaps.length === 0,
-      greet: (first) => this.#greet(connection, joining, gaps, first),
+      greet: (first) => this.#greet(connection, client, gaps, first),
     };
   }
 
-  #readerOf(
-    held: readonly string[],
-    from: { lastEventId: LastEventId | undefined; isBehind: boolean; throttle: Throttle | undefined },
-  ): Beginning {
-    const readers = this.#readers;
-    const { lastEventId, isBehind, throttle } = from;
-    if (held.length === 0) return { reader: readers.fromHead(held), gaps: [] };
-    const isKnown = lastEventId === undefined ? this.#log.place !== undefined : readers.knows(lastEventId, held);
-    if (!isKnown && (isBehind || !this.unplaced.inSight)) return { reader: readers.unplaced(held, throttle), gaps: [] };
-    if (lastEventId === undefined) return readers.begin(held, throttle);
-    return readers.resume(lastEventId, held, throttle);
-  }
-
-  #greet(connection: Connection, joining: Joining, gaps: Beginning['gaps'], first: EncodedEvent | undefined): void {
+  #greet(connection: Connection, client: JoinRequest, gaps: Beginning['gaps'], first: EncodedEvent | undefined): void {
     const { reader, isPrivate, keys, user } = connection;
-    const { groups, lastEventId, retry = this.#options.retry } = joining;
+    const { groups, lastEventId, retry = this.#options.retry } = client;
     const { pingInterval } = this.#options;
     const cursor = reader.placed ? this.#readers.cursorAt(reader) : undefined;
     const frames = isPrivate
-      ? toOpening(joining.retry, gaps, first)
+      ? toPrivateWelcome(client.retry, gaps, first)
       : toWelcome(
           { keys, user, groups },
           { cursor, isPlaced: reader.placed, lastEventId: lastEventId?.text },
@@ -263,10 +180,10 @@ export class Joins {
     connection.isGreeted = true;
     if (frames.length > 0) connection.write(Buffer.concat(frames), performance.now());
     for (const gap of gaps) this.#events.emit('gap', gap);
-    if (reader.position !== this.#readers.head || reader.throttle?.holdsBack === true) this.#pump.wake(connection);
+    if (reader.offset !== this.#readers.head || reader.throttle?.holdsBack === true) this.#pump.wake(connection);
   }
 
-  /** Gives a stream that had none its place in the order. */
+  /** Gives an unplaced stream its place in the order. */
   #place(connection: Connection, lastEventId: LastEventId | undefined): void {
     const gaps = this.#readers.place(connection.reader, lastEventId);
     const frames = toFrames(gaps, this.#readers.cursorAt(connection.reader));
@@ -274,11 +191,6 @@ export class Joins {
     for (const gap of gaps) this.#events.emit('gap', gap);
     this.#pump.wake(connection);
   }
-
-  readonly #owner = {
-    onDrain: (connection: Connection) => this.#pump.wake(connection),
-    onEnd: (connection: Connection, reason: CloseReason) => this.#leave(connection, reason),
-  };
 
   #leave(connection: Connection, reason: CloseReason): void {
     if (!this.#pools.all.has(connection)) return;
@@ -289,8 +201,4 @@ export class Joins {
     const { keys, user, data, openedAt } = connection;
     this.#events.emit('close', { keys, user, data, reason, openMs: performance.now() - openedAt });
   }
-}
-
-function noRoom(code: string, why: string, status = 503): SseError {
-  return new SseError(code, `${why}; try again after Retry-After`, { status });
 }

@@ -5,34 +5,45 @@ import type { Log } from '../log/log';
 import type { SseOptions } from '../options/options';
 import type { Pump } from '../pump/pump';
 import type { Runs } from '../runs/runs';
-import type { Joins } from './join';
+import type { Room } from './room';
+import type { Unplaced } from './unplaced';
 
-// What a stream that ends now should take, at most, of Egg's 5 s before a worker is killed.
+// Egg kills a worker 5 s after it told it to stop: streams get this much of that to end.
 const DRAIN_MS = 3_000;
 
-// A worker that comes back should not have to open more streams a second than this.
+// Clients that are told to come back per ms, at most: a new worker must not be overrun by them.
 const RETURNS_PER_MS = 1;
 
-/** How long streams live: pings them, ends those whose time is up, and all of them when the worker goes. */
+/** The lifetimes of streams: pings them, ends those whose time is up, and all of them when the worker goes. */
 export class Lifetimes {
   readonly #options: SseOptions;
   readonly #pools: Pools;
   readonly #pump: Pump;
   readonly #log: Log;
-  readonly #joins: Joins;
+  readonly #room: Room;
+  readonly #unplaced: Unplaced;
   readonly #runs: Runs;
   #sweeper: NodeJS.Timeout | undefined;
 
-  constructor(parts: { options: SseOptions; pools: Pools; pump: Pump; log: Log; joins: Joins; runs: Runs }) {
+  constructor(parts: {
+    options: SseOptions;
+    pools: Pools;
+    pump: Pump;
+    log: Log;
+    room: Room;
+    unplaced: Unplaced;
+    runs: Runs;
+  }) {
     this.#options = parts.options;
     this.#pools = parts.pools;
     this.#pump = parts.pump;
     this.#log = parts.log;
-    this.#joins = parts.joins;
+    this.#room = parts.room;
+    this.#unplaced = parts.unplaced;
     this.#runs = parts.runs;
   }
 
-  /** Starts the one timer that pings, ends what is too old and lets history expire. It keeps no process alive. */
+  /** Starts the one timer that pings, ends old streams and lets history expire. It keeps no process alive. */
   start(): void {
     const { pingInterval, maxAge } = this.#options;
     const finest = Math.min(pingInterval || maxAge, maxAge) / 10;
@@ -41,11 +52,11 @@ export class Lifetimes {
   }
 
   /**
-   * Lets no more clients join and ends the streams that are open, each told when to come back, spread so that the next
-   * worker is not overrun. Resolves when all are gone, 3 s later at the latest.
+   * Lets no more clients join and ends the open streams. Each is told when to come back, spread over a time, so that
+   * the next worker is not overrun. Resolves when all are gone, 3 s later at the latest.
    */
   async drain(): Promise<void> {
-    this.#joins.close();
+    this.#room.close();
     clearInterval(this.#sweeper);
     this.#sweeper = undefined;
     const streams = [...this.#pools.all];
@@ -72,9 +83,8 @@ export class Lifetimes {
       }
     }
     this.#log.expire();
-    const { unplaced } = this.#joins;
-    if (!unplaced.inSight) return;
+    if (!this.#unplaced.inSight) return;
     this.#runs.watch(false);
-    unplaced.sweep(now);
+    this.#unplaced.sweep(now);
   }
 }

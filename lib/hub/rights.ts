@@ -8,13 +8,13 @@ import type { SseRequest } from '../connection/wire';
 import type { Readers } from '../log/readers';
 import type { Act } from '../order/broker';
 import type { Pump } from '../pump/pump';
-import { heldBy } from './join';
+import { heldBy } from './joining';
 import { toRegrant } from './welcome';
 
-// The app's sessions and directories are asked for each.
+// Each question may cost the app a request to its sessions and directories.
 const REAUTHORIZED_AT_ONCE = 16;
 
-/** What open streams may hear from now on: ends those that are to go, and asks the app's authorizer again about others. */
+/** The rights of open streams, when they change: ends streams, and asks the app's authorizer again about others. */
 export class Rights {
   readonly #pools: Pools;
   readonly #keySets: KeySets;
@@ -40,7 +40,7 @@ export class Rights {
     this.#contextOf = parts.contextOf;
   }
 
-  /** Does what all processes are to do. */
+  /** Does an act of all processes. */
   perform(act: Exclude<Act, { do: 'take' }>): void {
     const connections = this.#pools.ofAny(act.keys);
     if (act.do === 'reauthorize') {
@@ -61,7 +61,7 @@ export class Rights {
           });
           this.#regrant(connection, await admission);
         } catch (error) {
-          // Also when it could not be found out: its client comes back, and is answered why.
+          // Also when the authorizer failed: the client comes back, and its new request is answered why.
           connection.close('refused', { text: (error as SseError).message });
         }
       }
@@ -69,7 +69,7 @@ export class Rights {
     await Promise.all(Array.from({ length: REAUTHORIZED_AT_ONCE }, work));
   }
 
-  /** Gives an open stream what it is granted now: from now on, without a break. It is told. */
+  /** Gives an open stream its new grant, from now on and without a break, and tells its client. */
   #regrant(connection: Connection, admission: Admission): void {
     if (!this.#pools.all.has(connection)) return;
     const { isPrivate, keySet: before } = connection;
@@ -91,7 +91,7 @@ export class Rights {
     this.#readers.rekey(connection.reader, held, throttled);
     if (connection.compressed) connection.compress(this.#keySets.deflateOf(set));
     connection.write(toRegrant({ keys, user, groups }), performance.now());
-    // There may be mail.
+    // Mail may wait for its new keys.
     this.#pump.wake(connection);
   }
 }

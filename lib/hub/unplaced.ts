@@ -2,19 +2,19 @@ import type { Connection } from '../connection/connection';
 import type { Readers } from '../log/readers';
 import type { LastEventId } from '../order/cursor';
 
-// How long a client that has heard more than this process waits for it to come there.
+// How long a client that has received more than this process waits for the rest to arrive here.
 const BEHIND_MS = 10_000;
 
 interface Wait {
-  /** The id that its client came with. */
+  /** The last event id of its client. */
   readonly lastEventId: LastEventId | undefined;
   /** ms of the monotonic clock. */
   readonly since: number;
 }
 
 /**
- * Streams whose place in the order cannot be told yet: the order was out of sight when they were opened, or their clients
- * have heard more of it than has come here.
+ * Streams whose place in the order is not known yet: the order was out of sight when they joined, or their clients have
+ * received more of it than has arrived here.
  */
 export class Unplaced {
   readonly #readers: Readers;
@@ -25,7 +25,7 @@ export class Unplaced {
 
   constructor(parts: {
     readers: Readers;
-    /** Resolves when this process has all that was ordered before. */
+    /** Resolves when this process has all that was ordered before; with false when that cannot be known in time. */
     catchUp: () => Promise<boolean>;
     /** Gives a stream its place. */
     place: (connection: Connection, lastEventId: LastEventId | undefined) => void;
@@ -48,52 +48,52 @@ export class Unplaced {
     this.#waits.delete(connection);
   }
 
-  /** Says whether the order is in sight. */
+  /** Says whether the order is in sight; places the streams when it is. */
   follow(inSight: boolean): void {
     this.#inSight = inSight;
     if (inSight && this.#waits.size > 0) void this.#placeAll();
   }
 
-  /** Places the streams whose place has come, and gives up waiting for the others after a while. */
+  /** Places the streams whose place has arrived here, and the others after 10 s. */
   sweep(now: number): void {
     if (!this.#inSight) return;
     const late: Connection[] = [];
     for (const [connection, wait] of this.#waits) {
-      if (this.#isThere(connection, wait)) this.#leave(connection);
+      if (this.#isKnown(connection, wait)) this.#placeOne(connection);
       else if (now - wait.since > BEHIND_MS) late.push(connection);
     }
     if (late.length > 0) void this.#placeLate(late);
   }
 
   /**
-   * Places all: at once where the place is known, and the others when all that anyone has heard by now has come here. What
-   * came meanwhile is theirs only if they have not heard it elsewhere.
+   * Places all streams: at once where the place is known, the others when all that was ordered by now has arrived
+   * here. So a client gets no message again that it has received from another process.
    */
   async #placeAll(): Promise<void> {
     const since = performance.now();
     for (const [connection, wait] of this.#waits) {
-      if (this.#isThere(connection, wait)) this.#leave(connection);
+      if (this.#isKnown(connection, wait)) this.#placeOne(connection);
       else this.#waits.set(connection, { ...wait, since });
     }
     const behind = [...this.#waits.keys()];
-    // The broker is not done with what it does as it says that the order is in sight.
+    // The broker calls `follow` before it is done with coming back: `catchUp` must not run in the midst of that.
     await Promise.resolve();
-    if (behind.length > 0 && (await this.#catchUp())) for (const connection of behind) this.#leave(connection);
+    if (behind.length > 0 && (await this.#catchUp())) for (const connection of behind) this.#placeOne(connection);
   }
 
   async #placeLate(late: readonly Connection[]): Promise<void> {
-    // A process that was stopped for as long has had no time to hear anything.
+    // A process that was suspended for as long has had no time to receive anything yet.
     await this.#catchUp();
-    for (const connection of late) this.#leave(connection);
+    for (const connection of late) this.#placeOne(connection);
   }
 
-  #isThere(connection: Connection, { lastEventId }: Wait): boolean {
+  #isKnown(connection: Connection, { lastEventId }: Wait): boolean {
     return lastEventId === undefined || this.#readers.knows(lastEventId, connection.reader.keys);
   }
 
-  #leave(connection: Connection): void {
+  #placeOne(connection: Connection): void {
     const wait = this.#waits.get(connection);
-    // A stream that is not greeted has nothing out yet; the next sweep does it.
+    // The hello of a stream comes before its gaps: one that is not greeted waits for the next sweep.
     if (wait === undefined || !connection.isGreeted) return;
     this.#waits.delete(connection);
     this.#place(connection, wait.lastEventId);

@@ -2,24 +2,24 @@ import type { Bounds } from '../options/options';
 import type { LossReason } from '../order/broker';
 import { Chain, keyCost, type Entry } from './entry';
 
-/** What counts how many of its entries wait: the tail of a key that an archive keeps. */
+/** The tail of a key that an archive keeps: it counts how many of its entries wait. */
 interface Box {
   readonly key: string;
   waiting: number;
 }
 
-/** What is kept beyond the history: the messages of mailboxes until someone takes them, or those of runs for their time. */
+/** Messages that are kept beyond the history: of mailboxes until they are taken, or of runs for their lifetime. */
 export class Archive {
   readonly bounds: Bounds;
   /** Whether it keeps the messages of a key. */
   readonly keeps: (key: string) => boolean;
-  /** Entries whose time is not over, or that nobody has taken, oldest first; of the history or archived. */
+  /** Entries that were not taken yet, or whose run's lifetime is not over, oldest first; of the history or archived. */
   readonly waiting = new Set<Entry>();
   /** Entries that have left the history. */
   readonly entries = new Chain<Entry>();
   /** Keys with more than `count` entries waiting. */
   readonly full = new Set<string>();
-  /** Archived entries that wait no more, by when: a client that lost one on the way may still come back for it. */
+  /** Archived entries that wait no more, by `doneAt`: a client that lost one on the way may still come back for it. */
   readonly done = new Set<Entry>();
   #bytes = 0;
 
@@ -33,12 +33,18 @@ export class Archive {
     return this.#bytes;
   }
 
-  /** The ones of some keys whose messages it keeps. */
+  /** The keys among some whose messages it keeps. */
   keysOf(keys: readonly string[]): string[] {
     return keys.filter(this.keeps);
   }
 
-  /** Takes over an entry that leaves the history. */
+  /** The keys for which a new entry waits; undefined when there are none. `ofRun`: the set that a run's parts share. */
+  waitsOf(keys: readonly string[], ofRun: Set<string> | undefined): Set<string> | undefined {
+    const kept = this.keysOf(keys);
+    return kept.length === 0 ? undefined : (ofRun ?? new Set(kept));
+  }
+
+  /** Accepts an entry that leaves the history. */
   add(entry: Entry, reason: LossReason): void {
     entry.archivedFor = reason;
     this.entries.push(entry);
@@ -52,7 +58,7 @@ export class Archive {
     this.done.delete(entry);
   }
 
-  /** Says that an entry waits no more for one key; returns whether it did. A run waits as a whole: its key is shared. */
+  /** Says that an entry waits no more for one key; returns whether it did. The parts of a run share one set of keys. */
   release(entry: Entry, box: Box, now: number): boolean {
     const { waits, run } = entry;
     if (waits?.has(box.key) !== true) return false;
@@ -68,7 +74,7 @@ export class Archive {
   }
 
   #costOf(entry: Entry): number {
-    // A run has one tail, which its start is counted with.
+    // A run has one tail, and its cost is counted with the run's start.
     const keys = entry.run === undefined || entry.run.is === 'start' ? this.keysOf(entry.keys) : [];
     return keys.reduce((sum, key) => sum + keyCost(key), entry.weight);
   }

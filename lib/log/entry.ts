@@ -1,14 +1,14 @@
-import type { LossReason, Message } from '../order/broker';
+import type { LossReason, Message, PlacedMessage } from '../order/broker';
 import type { Rank } from './epochs';
 
-// What an entry, its place in a tail and a tail cost besides the text, measured (bench/history.ts).
+// The cost of an entry, of its reference in a tail, and of a tail, besides the text; measured (bench/history.ts).
 const ENTRY_BYTES = 370;
-const PLACE_BYTES = 16;
+const REFERENCE_BYTES = 16;
 const TAIL_BYTES = 690;
 
-/** A message in the log, and where it stands. Its rank is, without a place of its own, that of the newest before it. */
+/** A message in the log, and its rank: without a place of its own, that of the newest message before it. */
 export interface Entry extends Omit<Message, 'confirm' | 'age'>, Rank, Link<Entry> {
-  /** Its place in this log: 1, 2, 3 … */
+  /** Its number in this log: 1, 2, 3 … */
   readonly offset: number;
   /** Bytes of its frame, on the wire. */
   readonly bytes: number;
@@ -18,21 +18,21 @@ export interface Entry extends Omit<Message, 'confirm' | 'age'>, Rank, Link<Entr
   readonly inOrder: boolean;
   /** ms of a monotonic clock. */
   readonly appendedAt: number;
-  /** In how many tails it stands. */
-  holders: number;
-  /** The mailboxes in which it waits for someone to take it, or the run that keeps it; undefined when there are none. */
+  /** The number of tails in which it stands. */
+  tailCount: number;
+  /** The mailboxes in which it waits to be taken, or the run that keeps it; undefined when there are none. */
   waits: Set<string> | undefined;
-  /** Why it has left the history, of one that is archived. */
+  /** Why it has left the history; undefined unless it is archived. */
   archivedFor: LossReason | undefined;
-  /** ms of the clock when the last mailbox was done with it, of one that is archived. */
+  /** ms of the monotonic clock since when, archived, it waits no more; 0 until then. */
   doneAt: number;
 }
 
 /** Bytes that a message is counted as. */
 export function weigh(keys: readonly string[], body: string, bodyBytes: number): number {
-  // V8 keeps a character in one byte, or all of a text's in two.
+  // V8 stores a text with one byte per character or, if one of them needs it, two.
   const textBytes = bodyBytes === body.length ? bodyBytes : 2 * body.length;
-  return ENTRY_BYTES + textBytes + PLACE_BYTES * keys.length;
+  return ENTRY_BYTES + textBytes + REFERENCE_BYTES * keys.length;
 }
 
 /** Bytes that a key is counted as, with its tail. */
@@ -40,7 +40,22 @@ export function keyCost(key: string): number {
   return TAIL_BYTES + key.length;
 }
 
-/** What stands in a chain. */
+/** An entry as it is handed to another process. Archived mail goes without its other keys, which have lost it. */
+export function toMessage(
+  entry: Entry,
+  now: number,
+  mailboxesOf: (keys: readonly string[]) => string[],
+): PlacedMessage {
+  const { keys, body, id, event, nonce, act, run, seq, waits, archivedFor, appendedAt } = entry;
+  if (act !== undefined) return { keys, body, nonce, act, seq };
+  const message = { keys, body, id, event, nonce, run, seq };
+  if ((waits ?? archivedFor) === undefined) return message;
+  const age = Math.round(now - appendedAt);
+  const isWhole = run !== undefined || archivedFor === undefined;
+  return { ...message, keys: isWhole ? keys : mailboxesOf(keys), age };
+}
+
+/** An item of a chain. */
 export interface Link<T> {
   older: T | undefined;
   newer: T | undefined;

@@ -1,6 +1,6 @@
 import { parseCursor, type Position } from '../order/cursor';
 
-/** Where something stands in the order, over all its epochs: the number of an epoch, and the place in it. */
+/** A place in the order, over all its epochs: the term of an epoch, and the place in it. */
 export interface Rank {
   readonly term: number;
   readonly seq: number;
@@ -13,30 +13,30 @@ export function isAfter(a: Rank, b: Rank): boolean {
 
 interface Epoch {
   readonly term: number;
-  /** How far it has come. */
+  /** The newest place in it. */
   seq: number;
   /** The place from which on it is known what waits in mailboxes. */
   mailFrom?: number;
 }
 
-/** The epochs of the order that a log has followed; each has a number, its term, which grows. */
+/** The epochs of the order that a log has followed. Each has a number, its term, which grows. */
 export class Epochs {
   readonly #epochs = new Map<string, Epoch>();
   #name = '';
   #term = 0;
   #present: Epoch | undefined;
 
-  /** The name of the present one. */
+  /** The name of the present epoch. */
   get name(): string {
     return this.#name;
   }
 
-  /** The number of the present one. */
+  /** The term of the present epoch. */
   get term(): number {
     return this.#term;
   }
 
-  /** The newest place in it. */
+  /** The newest place in the present epoch. */
   get seq(): number {
     return this.#present?.seq ?? 0;
   }
@@ -50,8 +50,8 @@ export class Epochs {
     return this.#epochs.get(name);
   }
 
-  /** Comes to a place, of a new epoch perhaps. */
-  begin({ epoch, seq }: Position): void {
+  /** Comes to a place, perhaps of a new epoch. */
+  arrive({ epoch, seq }: Position): void {
     if (epoch !== this.#name) {
       this.#name = epoch;
       this.#term = this.#epochs.size + 1;

@@ -1,8 +1,8 @@
 import { joinBodies } from '../message/delta';
-import { OWN_EVENT_PREFIX, toFrameText } from '../message/message';
+import { OWN_EVENT_PREFIX, toFrameText } from '../message/frame';
 import type { Entry } from './entry';
 
-/** How a reader is told of messages: for which of its `keys` they are, if it `showsKeys`; whether it reads one run alone. */
+/** The parts of a `Reader` that its frames depend on. */
 interface Telling {
   readonly keys: readonly string[];
   readonly showsKeys: boolean;
@@ -12,12 +12,12 @@ interface Telling {
 /** The event that says that a run is over and has not failed. */
 export const RUN_END = `${OWN_EVENT_PREFIX}end`;
 
-// How long an event of joined pieces may become; a single piece may be longer.
+// The most bytes of an event of joined pieces; a single piece may be longer.
 const MAX_JOINED_BYTES = 64 * 1024;
 
 /**
- * What entries are on the wire: their frames, each after the line that says for which of the reader's keys it is.
- * Neighbouring pieces of a run are joined. '' when there is nothing to hear.
+ * The frames of some entries, each after the line that says for which of the reader's keys it is, if it wants that.
+ * Neighbouring pieces of a run are joined. '' when there is nothing to send.
  */
 export function textOf(
   { showsKeys, keys, isOfRun }: Telling,
@@ -27,7 +27,7 @@ export function textOf(
   let text = '';
   for (let i = 0; i < entries.length; i++) {
     const entry = entries[i]!;
-    // The start of a run is nothing to hear.
+    // The start of a run is not sent, nor its good end to a reader of that run alone.
     if (entry.run?.is === 'start' || (isOfRun && isGoodEnd(entry))) continue;
     const last = lastOfPieces(entries, i);
     const body = last === i ? entry.body : joinBodies(entries.slice(i, last + 1).map((piece) => piece.body));
@@ -38,7 +38,7 @@ export function textOf(
   return text;
 }
 
-/** The index of the last of the neighbouring pieces that are one event with the entry at an index. */
+/** The index of the last neighbouring piece that is one event with the entry at `from`. */
 function lastOfPieces(entries: readonly Entry[], from: number): number {
   let last = from;
   let { bytes } = entries[from]!;
@@ -59,7 +59,7 @@ function isPieceOf(a: Entry, b: Entry | undefined): b is Entry {
   return a.run?.is === 'text' && b?.run?.is === 'text' && a.keys[0] === b.keys[0];
 }
 
-/** A field that parsers pass over (HTML standard, 9.2.6); of the keys that its reader does not hold nothing is said. */
+/** A field that parsers pass over (HTML standard, 9.2.6). It names only the keys that its reader holds. */
 export function keysLine({ keys }: Entry, held: readonly string[]): string {
   return `keys: ${JSON.stringify(keys.filter((key) => held.includes(key)))}\n`;
 }

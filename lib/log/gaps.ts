@@ -1,9 +1,9 @@
-import { encodeOwn } from '../message/message';
+import { encodeOwn } from '../message/frame';
 import type { LossReason } from '../order/broker';
 
 /** Messages that were not kept. */
 export interface Gap {
-  /** `unknown`: an id that nobody knows; `restarted`: an id of an order that has ended. */
+  /** `unknown`: the client's id is not known; `restarted`: it is of an order that has ended. */
   readonly reason: LossReason | 'unknown' | 'restarted';
   readonly keys: readonly string[];
 }
@@ -17,7 +17,7 @@ export function toFrames(gaps: readonly Gap[], cursor: string | undefined): Buff
   return gaps.map((gap, i) => encodeOwn('gap', gap, i === gaps.length - 1 ? { id: cursor } : {}));
 }
 
-/** Gaps as they are found, one for each reason. */
+/** A client's gaps as they are found, one for each reason. */
 export class Gaps {
   readonly #keys = new Map<Gap['reason'], string[]>();
 
@@ -32,5 +32,5 @@ export class Gaps {
   }
 }
 
-/** Nothing is lost. */
+/** No gaps: nothing is lost. */
 export const NO_GAPS: readonly Gap[] = [];

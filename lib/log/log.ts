@@ -1,10 +1,10 @@
 import { isMailbox, isRunKey } from '../message/keys';
-import { frameBytes } from '../message/message';
+import { frameBytes } from '../message/frame';
 import type { Bounds, SseMailbox } from '../options/options';
-import type { Handover, LossReason, Losses, Message, PlacedMessage, RunPart } from '../order/broker';
+import type { Handover, Losses, LossReason, Message, PlacedMessage, RunPart } from '../order/broker';
 import { toCursor, type Position } from '../order/cursor';
 import { Archive } from './archive';
-import { Chain, keyCost, weigh, type Entry } from './entry';
+import { Chain, keyCost, toMessage, weigh, type Entry } from './entry';
 import { Epochs } from './epochs';
 import { Mailboxes } from './mailboxes';
 import { OwnIds } from './own_ids';
@@ -14,30 +14,30 @@ import type { TakenMail } from './taken_mail';
 const NOTHING: Bounds = { age: 0, count: 0, bytes: 0 };
 const NOBODY: Pick<TakenMail, 'take' | 'tell'> = { take: () => undefined, tell: () => undefined };
 
-/** What of a log's keys is kept, and for how long. */
+/** How much a log keeps of its keys, and for how long. */
 export interface LogOptions {
   readonly history: Bounds;
   readonly mailbox?: SseMailbox | false;
   readonly runs?: Bounds | false;
-  /** What the other processes are told of mail that is taken here. Left out: nothing. */
+  /** Tells the other processes of mail that is taken here. Left out: they are not told. */
   readonly taken?: Pick<TakenMail, 'take' | 'tell'>;
   /** ms of a monotonic clock. */
   readonly now?: () => number;
 }
 
 /**
- * What this process delivered, in order, by key, as long as it is kept; and what is known of what is not kept any more.
+ * The messages that this process delivered, in order, by key, as long as they are kept; and which others are lost.
  *
- * Never holds more than `bytes` and one message. Lets go by `count` and `age` only of what was settled, so that a burst
- * reaches every client that keeps up. Mailboxes and runs are archived: they are kept longer.
+ * Never keeps more than `bytes` and one message. Lets go by `count` and `age` only of settled messages, so that a burst
+ * reaches every client that is not behind. Mailboxes and runs are archived: their messages are kept longer.
  */
 export class Log {
-  readonly #bounds: Bounds;
   readonly now: () => number;
   readonly tails: Tails;
   readonly ids = new OwnIds();
   readonly epochs = new Epochs();
   readonly mailboxes: Mailboxes;
+  readonly #bounds: Bounds;
   /** Tails with more than `count` entries. */
   readonly #longTails = new Set<Tail>();
   #head = 0;
@@ -69,7 +69,7 @@ export class Log {
     return this.#lostThrough;
   }
 
-  /** What is kept: messages of the history and the bytes they are counted as, the same of archived mail and runs, and keys. */
+  /** Numbers of messages, and the bytes they are counted as, of the history, of archived mail and runs; and of keys. */
   get size(): Record<
     'messages' | 'bytes' | 'mailMessages' | 'mailBytes' | 'runMessages' | 'runBytes' | 'keys',
     number
@@ -85,12 +85,12 @@ export class Log {
     };
   }
 
-  /** The ones of some keys that are of runs. */
+  /** The keys among some that are of runs. */
   runsOf(keys: readonly string[]): string[] {
     return this.#runs.keysOf(keys);
   }
 
-  /** How far the newest run of a key has come, as long as something of it is kept. */
+  /** The state of the newest run of a key; undefined when nothing of it is kept. */
   runOf(key: string): RunState | undefined {
     return this.tails.get(key)?.run;
   }
@@ -105,15 +105,15 @@ export class Log {
     return this.place === undefined ? undefined : toCursor(this.place);
   }
 
-  /** Says which epoch the order is in, so that cursors can be given before its first message. */
-  begin(position: Position): void {
-    this.epochs.begin(position);
+  /** Comes to a place in the order, so that cursors can be given before the first message. */
+  arrive(position: Position): void {
+    this.epochs.arrive(position);
   }
 
-  /** Takes the next message. Of what its run has no place for, as after the run's end, it takes the place alone. */
+  /** Appends the next message. A part that does not belong to its run, as after its end, has a place but no entry. */
   append(message: Message, position?: Position): Entry | undefined {
     const { keys, body, id, event, nonce, act, run, age = 0 } = message;
-    if (position !== undefined) this.begin(position);
+    if (position !== undefined) this.arrive(position);
     if (run !== undefined && !belongs(run, this.runOf(keys[0]!), this.epochs)) return undefined;
     const archive = this.#archiveOf(run);
     const bodyBytes = Buffer.byteLength(body);
@@ -132,8 +132,8 @@ export class Log {
       seq: this.epochs.seq,
       inOrder: position !== undefined,
       appendedAt: this.now() - age,
-      holders: keys.length,
-      waits: position === undefined ? undefined : this.#waitsOf(archive.keysOf(keys), run),
+      tailCount: keys.length,
+      waits: position === undefined ? undefined : archive.waitsOf(keys, run && this.runOf(keys[0]!)?.newest.waits),
       archivedFor: undefined,
       doneAt: 0,
       older: undefined,
@@ -156,14 +156,7 @@ export class Log {
     return entry;
   }
 
-  /** Of a run there are many with the same key, and they share what says so. */
-  #waitsOf(archived: readonly string[], run: RunPart | undefined): Set<string> | undefined {
-    if (archived.length === 0) return undefined;
-    const others = run === undefined ? undefined : this.runOf(archived[0]!)?.newest.waits;
-    return others ?? new Set(archived);
-  }
-
-  /** Says that every reader who keeps up has everything through this offset; lets go of what is over the bounds. */
+  /** Says that every reader that is not behind has all through this offset; lets go of what is over the bounds. */
   settle(through: number): void {
     this.#settled = through;
     for (const tail of this.#longTails) {
@@ -175,7 +168,7 @@ export class Log {
     this.expire();
   }
 
-  /** Lets go of what is older than `age`, of mail that has waited for too long, and of runs whose lifetime is over. */
+  /** Lets go of messages older than `age`, of mail that has waited for too long, and of runs whose lifetime is over. */
   expire(): void {
     const now = this.now();
     const horizon = now - this.#bounds.age;
@@ -201,7 +194,7 @@ export class Log {
     return this.epochs.get(epoch)?.term === entry.term && entry.seq === seq;
   }
 
-  /** What it has of the present epoch after a place, for a process that has not. */
+  /** The present epoch after a place, for a process that has not got that far. */
   handover(seq: number): Handover {
     return {
       position: this.place!,
@@ -212,33 +205,33 @@ export class Log {
   }
 
   /**
-   * Takes over what is lost of an order that this log joins or missed a part of, or of an epoch that it followed before;
-   * what is kept is appended afterwards. Readers that are behind are told.
+   * Accepts the losses of an order that this log enters or missed a part of, or of an epoch that it followed before;
+   * the messages that are kept are appended afterwards. Readers that are behind are told.
    */
   lose(epoch: string, { keys, others }: Losses): void {
-    if (this.epochs.get(epoch) === undefined) this.begin({ epoch, seq: 0 });
+    if (this.epochs.get(epoch) === undefined) this.arrive({ epoch, seq: 0 });
     const { term, seq: heard } = this.epochs.get(epoch)!;
     const offset = this.#head + 1;
     if (this.tails.loseElsewhere({ keys, others }, { offset, term, heard })) this.#head = this.#lostThrough = offset;
   }
 
-  /** What keeps an entry when it leaves the history. */
+  /** The archive of an entry that leaves the history. */
   #archiveOf(run: RunPart | undefined): Archive {
     return run === undefined ? this.#mail : this.#runs;
   }
 
-  /** What is kept of the present epoch after a place in it, oldest first. */
+  /** The messages of the present epoch after a place in it, oldest first. */
   *#messagesAfter(seq: number): Generator<PlacedMessage> {
     const archived = this.#archives.flatMap(({ entries }) => [...entries]).sort((a, b) => a.offset - b.offset);
     for (const entries of [archived, this.#history]) {
       for (const entry of entries) {
         if (entry.inOrder && entry.term === this.epochs.term && entry.seq > seq)
-          yield toMessage(entry, { now: this.now(), mail: this.#mail });
+          yield toMessage(entry, this.now(), (keys) => this.#mail.keysOf(keys));
       }
     }
   }
 
-  /** Gives up waiting for someone to take a message from a mailbox, or keeping it for a run. */
+  /** Waits no longer for a message to be taken from a mailbox, or keeps it no longer for a run. */
   #lapse(entry: Entry, key: string, reason: LossReason): void {
     if (!this.#release(entry, this.tails.get(key)!)) return;
     this.mailboxes.lose(entry, key, reason);
@@ -261,12 +254,12 @@ export class Log {
     full.delete(key);
   }
 
-  /** How many entries a tail may have: of a mailbox or a run, what waits is bounded by itself. */
+  /** The most entries of a tail. The archive of a mailbox or a run has a bound of its own, which comes on top. */
   #limitOf({ archive }: Tail): number {
     return this.#bounds.count + (archive?.bounds.count ?? 0);
   }
 
-  /** Counts a tail among the bytes of the history as long as something of it is kept. */
+  /** Counts a tail among the bytes of the history as long as the history has something of it. */
   #weigh(tail: Tail): void {
     if (tail.isOfHistory === tail.isWeighed) return;
     tail.isWeighed = !tail.isWeighed;
@@ -274,7 +267,7 @@ export class Log {
     this.#bytes += tail.isWeighed ? bytes : -bytes;
   }
 
-  /** Lets go of the oldest entry of the history; what waits in mailboxes, or is of a run, is archived. */
+  /** Lets go of the oldest entry of the history, which is archived if it waits in mailboxes or is of a run. */
   #dropOldest(reason: LossReason): void {
     const entry = this.#history.oldest!;
     if (entry.waits === undefined) this.#forget(entry, reason);
@@ -288,7 +281,7 @@ export class Log {
     if (oldest.archivedFor !== undefined) tail.archived--;
     this.#lostThrough = Math.max(this.#lostThrough, oldest.offset);
     const entry = tail.stray();
-    if (--entry.holders === 0) this.#forget(entry, 'evicted');
+    if (--entry.tailCount === 0) this.#forget(entry, 'evicted');
   }
 
   /** Archives an entry that leaves the history for the mailboxes in which it waits, or for its run. */
@@ -304,7 +297,7 @@ export class Log {
       if (tail.archive === archive) {
         if (!tail.strays.has(entry)) tail.archived++;
       } else {
-        if (tail.remove(entry)) entry.holders--;
+        if (tail.remove(entry)) entry.tailCount--;
         tail.lose(entry, reason);
       }
       this.#weigh(tail);
@@ -325,7 +318,7 @@ export class Log {
     if (entry.id !== undefined) this.ids.delete(entry.id, entry);
     this.#lostThrough = Math.max(this.#lostThrough, entry.offset);
     archive.waiting.delete(entry);
-    // The keys that do not archive it lost it when it left the history.
+    // Its other keys lost it when it left the history.
     for (const key of isArchived ? archive.keysOf(entry.keys) : entry.keys) {
       const tail = this.tails.get(key);
       if (tail === undefined) continue;
@@ -347,15 +340,4 @@ export class Log {
     tail.run = undefined;
     this.tails.setEmpty(tail);
   }
-}
-
-/** An entry as it is handed to another process. The keys that do not archive it lost it when it left the history. */
-function toMessage(entry: Entry, { now, mail }: { now: number; mail: Archive }): PlacedMessage {
-  const { keys, body, id, event, nonce, act, run, seq, waits, archivedFor, appendedAt } = entry;
-  if (act !== undefined) return { keys, body, nonce, act, seq };
-  const message = { keys, body, id, event, nonce, run, seq };
-  if ((waits ?? archivedFor) === undefined) return message;
-  const age = Math.round(now - appendedAt);
-  const isWhole = run !== undefined || archivedFor === undefined;
-  return { ...message, keys: isWhole ? keys : mail.keysOf(keys), age };
 }

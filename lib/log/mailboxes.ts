@@ -6,21 +6,21 @@ import { isAfter, type Epochs, type Rank } from './epochs';
 import type { Tails } from './tails';
 import type { TakenMail } from './taken_mail';
 
-// How many mailboxes are remembered for what they lost before anyone took it. The one that lost longest ago is forgotten.
+// The number of mailboxes that are remembered for mail that was lost before it was taken. The oldest loss is forgotten.
 const MAX_LOST = 16_384;
 
-/** What a mailbox has lost. */
+/** The newest message that a mailbox has lost. */
 interface LostMail extends Rank {
   readonly reason: LossReason;
 }
 
-/** What waits in mailboxes, and what they lost before anyone took it, as long as nobody was told. */
+/** The mail that waits, and the mail that was lost before it was taken, as long as no client was told. */
 export class Mailboxes {
   readonly #archive: Archive;
   readonly #tails: Tails;
   readonly #epochs: Epochs;
   readonly #now: () => number;
-  /** What the other processes are told. */
+  /** Tells the other processes. */
   readonly #taken: Pick<TakenMail, 'take' | 'tell'>;
   /** By mailbox, the newest message that was lost. */
   readonly #lost = new Map<string, LostMail>();
@@ -39,7 +39,7 @@ export class Mailboxes {
     this.#taken = parts.taken;
   }
 
-  /** The ones of some keys that are mailboxes. */
+  /** The mailboxes among some keys. */
   of(keys: readonly string[]): string[] {
     return this.#archive.keysOf(keys);
   }
@@ -49,7 +49,7 @@ export class Mailboxes {
     return this.#archive.keeps(key);
   }
 
-  /** Someone here who holds a mailbox has a message. */
+  /** Takes a message from a mailbox: a connection of this process that holds the key has it. */
   take(entry: Entry, key: string): void {
     if (this.#release(entry, key)) {
       this.#taken.take(key, this.#cursorOf(entry));
@@ -59,7 +59,7 @@ export class Mailboxes {
     if (lost?.term === entry.term && lost.seq === entry.seq) this.#tell(key, lost);
   }
 
-  /** Hears that a message was taken, here or elsewhere. */
+  /** Hears that a message was taken, here or in another process. */
   onTaken(key: string, cursor: string): void {
     const { term, seq } = this.#epochs.rankNamed(cursor) ?? { term: 0, seq: 0 };
     const entry = this.#tails.get(key)?.atPlace(term, seq);
@@ -68,14 +68,14 @@ export class Mailboxes {
     if (lost?.term === term && lost.seq === seq) this.#lost.delete(key);
   }
 
-  /** Why mail of a key is lost, for a client that is told of it now; undefined when nothing is, or someone was told. */
+  /** Why mail of a key is lost, for a client that is told now; undefined when none is, or when a client was told. */
   tellLost(key: string): LossReason | undefined {
     const lost = this.#lost.get(key);
     if (lost !== undefined) this.#tell(key, lost);
     return lost?.reason;
   }
 
-  /** Hears that someone was told of what a mailbox has lost, up to a place: what still waits here of it comes too late. */
+  /** Hears that a client was told of a mailbox's losses up to a place: older mail that waits here comes too late. */
   onTold(key: string, cursor: string): void {
     const place = this.#epochs.rankNamed(cursor);
     const lost = this.#lost.get(key);
@@ -84,12 +84,12 @@ export class Mailboxes {
     this.#releaseThrough(key, place);
   }
 
-  /** Remembers that a message was lost before anyone took it. Of a run all readers are told, whatever others were. */
+  /** Remembers that mail was lost before it was taken. Losses of a run are not remembered: all its readers are told. */
   lose({ run, term, seq }: Entry, key: string, reason: LossReason): void {
     if (run === undefined) this.#add(key, { term, seq, reason });
   }
 
-  /** What waits, of the present epoch. */
+  /** The mail of the present epoch. */
   get mail(): Mail {
     const { term, name, seq: last } = this.#epochs;
     const waiting = new Map<string, number[]>();
@@ -111,7 +111,7 @@ export class Mailboxes {
     };
   }
 
-  /** Keeps only what still waits: of the places that are told of, the rest was taken while this log did not hear of it. */
+  /** Keeps of the places `first` to `last` only the mail that still waits: the rest was taken unheard by this log. */
   keepWaiting({ epoch, first, last, waiting, lost }: Mail): void {
     const known = this.#epochs.get(epoch);
     if (known === undefined) return;

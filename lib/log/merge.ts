@@ -6,29 +6,29 @@ import type { Log } from './log';
 import type { Reader } from './reader';
 import type { Tail } from './tails';
 
-/** What comes next for a reader. */
+/** The next entries for a reader. */
 export interface Merged {
   readonly entries: Entry[];
-  /** Whether more is there than fitted. */
+  /** Whether more is there to read than fitted. */
   readonly more: boolean;
-  /** Whether it is what all get who are there, whenever they came. */
+  /** Whether they are right for all readers at the same offset, whichever their `liveFrom` is. */
   readonly isForAll: boolean;
 }
 
-/** A reader's place in the tail of one key. */
+/** A reader's index in the tail of one key. */
 interface Source {
   readonly tail: Tail;
   index: number;
 }
 
-/** The entries of all of a reader's keys after its position, in order, each once. What is mail is taken by that. */
+/** The entries of all of a reader's keys after its offset, in order, each once. Mail among them is taken by that. */
 export function merge(log: Log, reader: Reader, maxBytes: number): Merged {
-  const { keys, position, liveFrom, placed, since } = reader;
+  const { keys, offset, liveFrom, placed, since } = reader;
   const sources: Source[] = [];
   for (const key of keys) {
     const tail = log.tails.get(key);
     if (tail === undefined) continue;
-    const index = tail.indexAfter(Math.max(position, since?.get(key) ?? 0));
+    const index = tail.indexAfter(Math.max(offset, since?.get(key) ?? 0));
     const source = { tail, index };
     passOver(source, reader);
     if (source.index < tail.length) sources.push(source);
@@ -43,10 +43,10 @@ export function merge(log: Log, reader: Reader, maxBytes: number): Merged {
       if (entry !== undefined && (next === undefined || entry.offset < next.offset)) next = entry;
     }
     if (next === undefined) return { entries, more: false, isForAll };
-    // Without a place in the order it is live only: a reader that resumed may have seen it.
-    const theirs = next.inOrder ? placed : next.offset > liveFrom;
+    // An entry without a place in the order is live only: the client of a reader that resumed may have seen it.
+    const isToRead = next.inOrder ? placed : next.offset > liveFrom;
     isForAll &&= next.inOrder;
-    if (theirs) {
+    if (isToRead) {
       bytes += next.bytes + (reader.showsKeys ? Buffer.byteLength(keysLine(next, keys)) : 0);
       if (bytes > maxBytes && entries.length > 0) return { entries, more: true, isForAll };
       entries.push(next);
@@ -56,12 +56,12 @@ export function merge(log: Log, reader: Reader, maxBytes: number): Merged {
       if (tail.at(source.index) !== next) continue;
       source.index++;
       passOver(source, reader);
-      if (theirs && tail.archive !== undefined && log.mailboxes.has(tail.key)) log.mailboxes.take(next, tail.key);
+      if (isToRead && tail.archive !== undefined && log.mailboxes.has(tail.key)) log.mailboxes.take(next, tail.key);
     }
   }
 }
 
-/** Moves a source on to what is the reader's: of mail, only what waits. */
+/** Moves a source on to the next entry that is to be read: of mail, only what waits. */
 function passOver(source: Source, reader: Reader): void {
   if (reader.mail === undefined) return;
   for (;;) {
@@ -76,13 +76,13 @@ function isPassedOver(entry: Entry, key: string, { mail }: Reader): boolean {
   return until !== undefined && entry.offset <= until && entry.waits?.has(key) !== true;
 }
 
-/** Where a reader is in the order, and the offset of what comes next. */
+/** A reader's place in the order, and the offset of its next entry. */
 export function placeAt(log: Log, reader: Reader): (Rank & { readonly offset: number }) | undefined {
   let first: Entry | undefined;
   for (const key of reader.keys) {
     const tail = log.tails.get(key);
     if (tail === undefined) continue;
-    const from = Math.max(reader.position, reader.since?.get(key) ?? 0);
+    const from = Math.max(reader.offset, reader.since?.get(key) ?? 0);
     for (let i = tail.indexAfter(from); i < tail.length; i++) {
       const entry = tail.at(i)!;
       if (!entry.inOrder || isPassedOver(entry, key, reader)) continue;
@@ -104,12 +104,12 @@ export function cursorAt(log: Log, reader: Reader): string | undefined {
     return toMailCursor(floor.cursor, cursorOf(log, place));
   }
   if (throttle === undefined) return cursorOf(log, place);
-  // From now on its client has an id as new as that.
-  throttle.given = Math.max(throttle.given, reader.position);
+  // The client is given this id: it has one as new as the reader's offset from now on.
+  throttle.given = Math.max(throttle.given, reader.offset);
   return cursorOf(log, place, throttle.heldBack);
 }
 
-/** The cursor of a place, for a client that was not sent some entries yet, oldest first. */
+/** The cursor of a place, for a client that was not sent the entries `unsent`, oldest first. */
 export function cursorOf(log: Log, { term, seq }: Rank, unsent: readonly Entry[] = []): string {
   const epoch = log.epochs.nameOf(term);
   const oldest = unsent.find((entry) => entry.inOrder && entry.term === term && entry.seq <= seq);
@@ -121,7 +121,7 @@ export function idOf(log: Log, entry: Entry): string | undefined {
   return entry.id ?? (entry.inOrder ? cursorOf(log, entry) : undefined);
 }
 
-/** An entry's id for a reader; that of mail from before it came says where it is with everything else. */
+/** An entry's id for a reader. That of mail from before it came also names its place with everything else. */
 export function idFor(log: Log, entry: Entry, floor: Reader['floor']): string | undefined {
   if (floor === undefined || entry.offset > floor.offset || entry.id !== undefined) return idOf(log, entry);
   return toMailCursor(floor.cursor, cursorOf(log, entry));

@@ -4,7 +4,7 @@ import type { Entry } from './entry';
 export class OwnIds {
   readonly #entries = new Map<string, Entry[]>();
 
-  /** The oldest entry of an id that has one of some keys. */
+  /** The oldest entry of an id that has one of `keys`. */
   find(id: string, keys: readonly string[]): Entry | undefined {
     return this.#entries.get(id.trim())?.find((entry) => entry.keys.some((key) => keys.includes(key)));
   }

@@ -2,54 +2,55 @@ import type { Gap } from './gaps';
 import type { Throttle } from './throttle';
 
 /**
- * Someone who reads the log: which keys, and how far they have come. `read` moves them on.
+ * A reader of the log: the keys that it holds, and how far it has come. `read` moves it on.
  *
- * All offsets of a reader are places in this process's log:
+ * Its numbers are offsets in this process's log. They say which entries are to be read (═), here for a client that came
+ * back while it was reading its mail, and was granted the key `new` later:
  *
- *     1 ─────────┬──────────────┬──────────────┬─────────────────┬──────────── head
- *                │              │              │                 │
- *             position        floor         liveFrom          since.get(key)
- *                │              │              │                 └ a key that was granted later: theirs from here on
- *                │              │              └ where they came in: what has no place in the order (reach `process`)
- *                │              │                is theirs only after it
- *                │              └ where they are with everything but mail and runs; before it only those are theirs,
- *                │                of mail what still waits (`mail`), each key from `since.get(key)` on
- *                └ they have all that is theirs up to here; `read` gives what comes after it
+ *                           offset       floor.offset     liveFrom    since.get('new')    head
+ *     mailboxes and runs   ───┼═══════════════┼══════════════┼══════════════┼══════════════┤
+ *     other keys           ───┼───────────────┼══════════════┼══════════════┼══════════════┤
+ *     the key `new`        ───┼───────────────┼──────────────┼──────────────┼══════════════┤
+ *     without a place      ───┼───────────────┼──────────────┼══════════════┼══════════════┤
  *
- * A reader that came back without mail has no `floor`, `since` and `mail`, and most of the time position = head.
- * `told.get(key)`: losses up to there were told.
+ * A key begins at its `since`, and at `offset` if it has none. A reader that has to go back, for mail or for a run,
+ * gets a `since` for each of its keys: that of the other keys is `floor.offset` or more. Of a mailbox, up to
+ * `mail.get(key)`, only the mail that still waits is to be read. Entries without a place in the order (reach `process`)
+ * are live only; as long as the reader is not `placed`, they are all that there is to read.
+ *
+ * A reader that has come to the head has no `told`, `since`, `mail` and `floor` any more.
  */
 export interface Reader {
   keys: readonly string[];
-  /** The offset up to which they have everything. */
-  position: number;
-  /** The offset from which they are live: what has no place in the order is theirs only after it. */
+  /** The offset up to which it has everything. */
+  offset: number;
+  /** The offset from which it is live: an entry without a place in the order is to be read only after it. */
   liveFrom: number;
-  /** False as long as their place in the order cannot be told: only what has no place in it is theirs. */
+  /** False as long as its place in the order is not known: only entries without a place are to be read. */
   placed: boolean;
-  /** By key, the offset from which on it is theirs, for those that they did not hold before; undefined once past it. */
+  /** By key, the offset after which the key's entries are to be read. Left out: after `offset`. */
   since: Map<string, number> | undefined;
-  /** By key, the offset up to which they were told what is lost; undefined once they are past all of it. */
+  /** By key, the offset up to which the client was told of losses. */
   told: Map<string, number> | undefined;
-  /** By mailbox, the offset up to which only what waits in it is theirs; undefined once past it. */
+  /** By mailbox, the offset up to which only the mail that still waits is to be read. */
   mail: Map<string, number> | undefined;
-  /** Where they are with everything but mail and runs from before they came; undefined once past it. */
+  /** Its place with all but the mail and the runs from before it came: offset and cursor. */
   floor: { readonly offset: number; readonly cursor: string } | undefined;
-  /** Spares them what comes too often; undefined when none of their keys is throttled. */
+  /** Spares it messages that come too often; undefined when none of its keys is throttled. */
   throttle: Throttle | undefined;
-  /** Whether each message says for which of their keys it is; readers that differ in that do not share a `keys`. */
+  /** Whether each message says for which of its keys it is. Readers that differ in that do not share a `keys`. */
   showsKeys: boolean;
-  /** Whether they read one run alone, up to its end, which goes without saying; nobody else shares their `keys`. */
+  /** Whether it reads one run alone, whose good end is not told. It shares its `keys` with no other reader. */
   isOfRun: boolean;
 }
 
-/** What `read` found: frames in order, after the gaps that come before them. */
+/** The result of a `read`: frames in order, after the gaps that come before them. */
 export interface Batch {
   readonly frames: Buffer | undefined;
   readonly gaps: readonly Gap[];
-  /** The cursor of the place just after the gaps; without gaps undefined. */
+  /** The cursor of the place just after the gaps; undefined without gaps. */
   readonly resumeAt: string | undefined;
-  /** Whether more is there than fitted. */
+  /** Whether more is there to read than fitted. */
   readonly more: boolean;
   /** Whether the run that the reader reads alone ends with it. */
   readonly isEnd: boolean;
@@ -61,10 +62,10 @@ export interface Beginning {
   readonly gaps: readonly Gap[];
 }
 
-/** Whether a reader was given a message that is theirs. */
-export function hasTaken(
-  { position, throttle }: Reader,
+/** Whether a reader has received a message for its keys. */
+export function hasReceived(
+  { offset, throttle }: Reader,
   message: { readonly offset: number; readonly keys: readonly string[] },
 ): boolean {
-  return position >= message.offset && throttle?.hasSent(message) !== false;
+  return offset >= message.offset && throttle?.hasSent(message) !== false;
 }

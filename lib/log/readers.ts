@@ -7,16 +7,16 @@ import type { Log } from './log';
 import { cursorAt, cursorOf, idFor, idOf, merge, placeAt } from './merge';
 import type { Batch, Beginning, Reader } from './reader';
 import { begin, isMadeUpFor, knows, place, readFromHead, readUnplaced, rekey, resume } from './resume';
-import type { Throttle, ThrottledKeys } from './throttle';
+import { Throttle, type ThrottledKeys } from './throttle';
 
-/** A batch that readers at the same place with the same keys share, and for which of them it is. */
+/** A batch that readers at the same offset with the same keys share. */
 interface SharedBatch {
   readonly keys: readonly string[];
   readonly from: number;
   readonly head: number;
   readonly maxBytes: number;
   readonly to: number;
-  /** Whether it is what all get who are there, whenever they came. */
+  /** Whether it is right for all readers at `from`, whichever their `liveFrom` is. */
   readonly isForAll: boolean;
   readonly batch: Batch;
 }
@@ -24,15 +24,15 @@ interface SharedBatch {
 const NOTHING: Batch = { frames: undefined, gaps: NO_GAPS, resumeAt: undefined, more: false, isEnd: false };
 
 /**
- * Reads the log for its readers: each from a place of its own on, of the keys that it holds.
+ * Reads the log for its readers: each from an offset of its own on, and only the keys that it holds.
  *
  * Reading costs what it returns, not what is kept.
  */
 export class Readers {
   readonly #log: Log;
-  /** The last batch. */
+  /** The last batch that can be shared. */
   #shared: SharedBatch | undefined;
-  /** What was encoded last: readers of the same get the same buffer. */
+  /** The text that was encoded last: readers of the same text get the same buffer. */
   #encoded: { readonly text: string; readonly bytes: Buffer } | undefined;
 
   constructor(log: Log) {
@@ -49,7 +49,23 @@ export class Readers {
     return readFromHead(this.#log, keys, throttle);
   }
 
-  /** A reader that comes for the first time: mail and runs first, then what comes from now on; with its gaps. */
+  /**
+   * A reader of a client that joins, with its gaps: as `resume` for one that says where it was, else as `begin`. Where its
+   * place is not known yet, it waits for it if it `mayWait`, as `unplaced`.
+   */
+  join(
+    keys: readonly string[],
+    client: { lastEventId: LastEventId | undefined; throttled: ThrottledKeys | undefined; mayWait: boolean },
+  ): Beginning {
+    const { lastEventId, throttled, mayWait } = client;
+    if (keys.length === 0) return { reader: this.fromHead(keys), gaps: NO_GAPS };
+    const throttle = throttled === undefined ? undefined : new Throttle(throttled);
+    const isKnown = lastEventId === undefined ? this.#log.place !== undefined : this.knows(lastEventId, keys);
+    if (!isKnown && mayWait) return { reader: this.unplaced(keys, throttle), gaps: NO_GAPS };
+    return lastEventId === undefined ? this.begin(keys, throttle) : this.resume(lastEventId, keys, throttle);
+  }
+
+  /** A reader of a client that comes for the first time: mail and runs, then what comes from now on; with its gaps. */
   begin(keys: readonly string[], throttle?: Throttle): Beginning {
     return begin(this.#log, keys, throttle);
   }
@@ -59,7 +75,7 @@ export class Readers {
     return resume(this.#log, lastEventId, keys, throttle);
   }
 
-  /** A reader whose place in the order cannot be told yet: until `place` it reads only what has none. */
+  /** A reader whose place in the order is not known yet: until `place` it reads only what has no place. */
   unplaced(keys: readonly string[], throttle?: Throttle): Reader {
     return readUnplaced(this.#log, keys, throttle);
   }
@@ -69,12 +85,12 @@ export class Readers {
     return place(this.#log, reader, lastEventId);
   }
 
-  /** Gives a reader other keys: those that are new to it, from now on, with the mail that waits for them and their runs. */
+  /** Gives a reader other keys. It reads the new ones from now on, with the mail that waits for them and their runs. */
   rekey(reader: Reader, keys: readonly string[], throttled?: ThrottledKeys): void {
     rekey(this.#log, reader, keys, throttled);
   }
 
-  /** Whether a last event id says where a client of these keys was. */
+  /** Whether a last event id names a known place, for a client of these keys. */
   knows(lastEventId: LastEventId, keys: readonly string[]): boolean {
     return knows(this.#log, lastEventId, keys);
   }
@@ -84,7 +100,7 @@ export class Readers {
     return cursorAt(this.#log, reader);
   }
 
-  /** Whether a client of a run that is over has all that it could hear of it. */
+  /** Whether a run is over and the client with this id has all of it. */
   hasAllOfRun(lastEventId: LastEventId, key: string): boolean {
     if (this.#log.runOf(key)?.newest.run!.is !== 'end' || !this.knows(lastEventId, [key])) return false;
     const { reader, gaps } = this.resume(lastEventId, [key]);
@@ -92,35 +108,35 @@ export class Readers {
     return gaps.length === 0 && frames === undefined && !more;
   }
 
-  /** Says that every reader who keeps up has everything through this offset. */
+  /** Says that every reader that is not behind has everything through this offset. */
   settle(through: number): void {
     this.#shared = undefined;
     this.#log.settle(through);
   }
 
   /**
-   * Reads what comes after a reader's position, up to `maxBytes` but at least one message, and moves the reader on.
+   * Reads the entries after a reader's offset, up to `maxBytes` but at least one message, and moves the reader on.
    *
-   * What is lost in between comes as gaps, each told once.
+   * Losses in between come as gaps, each told once.
    */
   read(reader: Reader, maxBytes: number): Batch {
-    const { throttle, position, liveFrom } = reader;
+    const { throttle, offset, liveFrom } = reader;
     const { head } = this.#log;
-    if (position === head && throttle === undefined) return NOTHING;
+    if (offset === head && throttle === undefined) return NOTHING;
     const gaps = reader.placed ? this.#gapsOf(reader) : NO_GAPS;
     if (throttle !== undefined) return this.#readThrottled(reader, throttle, { maxBytes, gaps });
     const shared = this.#shared;
     if (
       shared === undefined ||
       shared.keys !== reader.keys ||
-      shared.from !== position ||
+      shared.from !== offset ||
       shared.head !== head ||
       shared.maxBytes !== maxBytes ||
       gaps.length > 0 ||
       !reader.placed ||
       reader.since !== undefined ||
       reader.mail !== undefined ||
-      !(shared.isForAll || position >= liveFrom)
+      !(shared.isForAll || offset >= liveFrom)
     ) {
       return this.#readAnew(reader, { maxBytes, gaps });
     }
@@ -128,15 +144,15 @@ export class Readers {
     return shared.batch;
   }
 
-  #moveOn(reader: Reader, position: number, more: boolean): void {
-    reader.position = position;
+  #moveOn(reader: Reader, offset: number, more: boolean): void {
+    reader.offset = offset;
     if (!more) reader.told = reader.since = reader.mail = reader.floor = undefined;
   }
 
   #readAnew(reader: Reader, { maxBytes, gaps }: { maxBytes: number; gaps: readonly Gap[] }): Batch {
     const log = this.#log;
     const { head } = log;
-    const { keys, position: from, liveFrom, since, mail, floor } = reader;
+    const { keys, offset: from, liveFrom, since, mail, floor } = reader;
     const resumeAt = gaps.length === 0 ? undefined : this.cursorAt(reader);
     const { entries, more, isForAll } = merge(log, reader, maxBytes);
     this.#moveOn(reader, more ? entries.at(-1)!.offset : head, more);
@@ -145,7 +161,7 @@ export class Readers {
     const batch: Batch = { frames, gaps, resumeAt, more, isEnd };
     const isShareable = gaps.length === 0 && reader.placed && since === undefined && mail === undefined;
     if (isShareable && (isForAll || from >= liveFrom)) {
-      this.#shared = { keys, from, head, maxBytes, to: reader.position, isForAll, batch };
+      this.#shared = { keys, from, head, maxBytes, to: reader.offset, isForAll, batch };
     }
     return batch;
   }
@@ -159,18 +175,18 @@ export class Readers {
     const { liveFrom, since } = reader;
     const now = log.now();
     const resumeAt = gaps.length === 0 ? undefined : this.cursorAt(reader);
-    // The client's place, as far as it knows: what was held back goes out under that.
+    // The place that the client knows to be its own: messages that were held back go out under its id.
     const at = throttle.holdsBack ? placeAt(log, reader) : undefined;
     const { entries, more } = merge(log, reader, maxBytes);
     const { floor } = reader;
-    // Mail waits for as long as it has to: it is not throttled.
+    // Mail has waited already, and each of its messages counts: it is not throttled.
     const mail = floor === undefined ? [] : entries.filter(({ offset }) => offset <= floor.offset);
     const leaving: Entry[] = [];
     for (const entry of entries.slice(mail.length)) {
       leaving.push(...throttle.admit(entry, { isLive: entry.offset > liveFrom, since, now }));
     }
     this.#moveOn(reader, more ? entries.at(-1)!.offset : log.head, more);
-    const isLate = throttle.holdsBack && reader.floor === undefined && (!more || reader.position >= liveFrom);
+    const isLate = throttle.holdsBack && reader.floor === undefined && (!more || reader.offset >= liveFrom);
     if (isLate) leaving.push(...throttle.release(now, maxBytes));
     leaving.sort((a, b) => a.offset - b.offset);
     const text = textOf(reader, [...mail, ...leaving], (entry, i) =>
@@ -182,7 +198,7 @@ export class Readers {
     return { frames: this.#encode(text), gaps, resumeAt, more: more || isMoreDue, isEnd: false };
   }
 
-  /** An entry's id for a throttled reader: it never takes its client back, nor past what it was not sent. */
+  /** An entry's id for a throttled reader: it never leads the client back, nor past messages that it was not sent. */
   #lateIdFor(
     entry: Entry,
     { leaving, i, throttle, at }: { leaving: readonly Entry[]; i: number; throttle: Throttle; at: Rank | undefined },
@@ -194,18 +210,18 @@ export class Readers {
       return cursorOf(log, at, late);
     }
     throttle.given = entry.offset;
-    // The publisher's own id goes out as given: a client that comes back with it gets the newest of all throttled keys.
+    // A publisher's own id goes out as given: a client that comes back with it gets the newest of all throttled keys.
     if (entry.id !== undefined || !throttle.holdsBack) return idOf(log, entry);
     return cursorOf(log, entry, throttle.heldBack);
   }
 
   #gapsOf(reader: Reader): readonly Gap[] {
     const log = this.#log;
-    // Most readers are past all that is lost.
-    if (reader.position >= log.lostThrough) return NO_GAPS;
+    // Most readers are past all losses.
+    if (reader.offset >= log.lostThrough) return NO_GAPS;
     const gaps = new Gaps();
     for (const key of reader.keys) {
-      const known = Math.max(reader.position, reader.since?.get(key) ?? 0, reader.told?.get(key) ?? 0);
+      const known = Math.max(reader.offset, reader.since?.get(key) ?? 0, reader.told?.get(key) ?? 0);
       const loss = log.tails.newestLoss(
         key,
         reader.keys,

@@ -1,5 +1,5 @@
-import type { LastEventId } from '../order/cursor';
 import type { LossReason } from '../order/broker';
+import type { LastEventId } from '../order/cursor';
 import type { Entry } from './entry';
 import { isAfter, type Rank } from './epochs';
 import { Gaps } from './gaps';
@@ -9,11 +9,11 @@ import type { Beginning, Reader } from './reader';
 import type { Loss, Tail } from './tails';
 import { Throttle, type ThrottledKeys } from './throttle';
 
-/** Where a client was. */
+/** The place of a client in the order, as its last event id names it. */
 interface ClientPlace extends Rank {
-  /** The place from which on something of a throttled key may not have been sent. */
+  /** The place from which on messages of throttled keys may not have been sent; undefined when all were. */
   readonly heldFrom: number | undefined;
-  /** The entry whose own id it came with. */
+  /** The entry whose own id the client came with. */
   readonly entry?: Entry;
 }
 
@@ -24,7 +24,7 @@ export function readFromHead(log: Log, keys: readonly string[], throttle?: Throt
 
 /**
  * A reader of the mail that waits for its keys and of its runs from their start, then of what comes from now on; with
- * the gaps that it must be told of first: of mail that was lost before anyone took it, which is told once, and of runs
+ * the gaps that it must be told of first: of mail that was lost before it was taken, which is told once, and of runs
  * that are not whole.
  */
 export function begin(log: Log, keys: readonly string[], throttle?: Throttle): Beginning {
@@ -42,23 +42,13 @@ export function begin(log: Log, keys: readonly string[], throttle?: Throttle): B
   return { reader, gaps: gaps.all };
 }
 
-/** Why a run is not whole; undefined when it is, or when there never was one. */
-function lossOfRun(log: Log, key: string, keys: readonly string[]): LossReason | undefined {
-  const tail = log.tails.get(key);
-  if (tail === undefined) return undefined;
-  const loss = log.tails.newestLoss(key, keys, () => true);
-  if (tail.run === undefined) return loss?.reason;
-  if (tail.run.start === undefined || tail.firstOfRun !== tail.run.start) return loss?.reason ?? 'evicted';
-  return loss !== undefined && isAfter(loss, tail.run.start) ? loss.reason : undefined;
-}
-
 /**
  * A reader of everything after a client's last event id, with the gaps that it must be told of first.
  *
- * A cursor of an earlier epoch reads all that is kept of this one: its client has seen none of it. An id that nobody
- * knows reads from now on, since what its client has seen cannot be told.
+ * With a cursor of an earlier epoch it reads all that is kept of this one, since its client has seen none of it. With
+ * an unknown id it reads from now on, since it is not known what its client has seen.
  *
- * Of a throttled key it reads the newest message only, and is told of no gap as long as there is one.
+ * Of a throttled key it reads the newest message only, and is told of no gap as long as that is kept.
  */
 export function resume(log: Log, lastEventId: LastEventId, keys: readonly string[], throttle?: Throttle): Beginning {
   const { cursor, mail } = lastEventId;
@@ -67,11 +57,11 @@ export function resume(log: Log, lastEventId: LastEventId, keys: readonly string
     return { reader: begin(log, keys, throttle).reader, gaps: [{ reason: 'unknown', keys }] };
   }
   const { term, seq } = place ?? { term: log.epochs.term, seq: 0 };
-  // Where it was with its mail, if it had not come to the end of that.
+  // The place with its mail, if it had not come to the end of that.
   const mailPlace = place === undefined || mail === undefined ? undefined : log.epochs.rankOf(mail);
   const gaps = new Gaps();
   const told = new Map<string, number>();
-  let position = log.head;
+  let offset = log.head;
   for (const key of keys) {
     const tail = log.tails.get(key);
     if (place === undefined) {
@@ -83,14 +73,14 @@ export function resume(log: Log, lastEventId: LastEventId, keys: readonly string
       const loss = log.tails.newestLoss(key, keys, (lost, inOrder) => inOrder && isAfter(lost, after));
       if (loss !== undefined && !isMadeUpFor(log, key, loss, throttle)) gaps.add(loss.reason, key);
     }
-    // All that is lost now was just told, or lies before the reader's place.
+    // The losses until now were just told, or lie before the client's place: `read` must not tell them again.
     const lost = log.tails.newestLoss(key, keys, () => true);
     if (lost !== undefined) told.set(key, lost.offset);
     const first = tail?.at(tail.indexAfterPlace(term, seq));
-    if (first !== undefined) position = Math.min(position, first.offset - 1);
+    if (first !== undefined) offset = Math.min(offset, first.offset - 1);
   }
   throttle?.resume(place === undefined ? [] : unsentAt(log, place, keys, throttle));
-  const reader: Reader = { ...readFrom(log, position, keys, throttle), told };
+  const reader: Reader = { ...readFrom(log, offset, keys, throttle), told };
   if (place !== undefined) takeSeen(log, place, keys);
   if (mailPlace !== undefined) {
     takeSeen(log, mailPlace, keys);
@@ -100,8 +90,8 @@ export function resume(log: Log, lastEventId: LastEventId, keys: readonly string
 }
 
 /**
- * A reader whose place cannot be told yet: the order is out of sight, and its client may have heard of more elsewhere.
- * It reads only what has no place in the order, until it is placed.
+ * A reader whose place is not known yet: the order is out of sight, and its client may have received more of it from
+ * another process. Until it is placed it reads only entries without a place in the order.
  */
 export function readUnplaced(log: Log, keys: readonly string[], throttle?: Throttle): Reader {
   return { ...readFromHead(log, keys, throttle), placed: false };
@@ -109,8 +99,8 @@ export function readUnplaced(log: Log, keys: readonly string[], throttle?: Throt
 
 /** Gives a reader its place after its client's last event id; returns the gaps that it must be told of first. */
 export function place(log: Log, reader: Reader, lastEventId: LastEventId | undefined): Beginning['gaps'] {
-  const { keys, position: liveFrom, throttle, showsKeys, isOfRun } = reader;
-  // What was published since it came is among what came just now, nobody knows from where on.
+  const { keys, offset: liveFrom, throttle, showsKeys, isOfRun } = reader;
+  // A client without an id may have missed messages: those from before and after it came have arrived together.
   const { reader: placed, gaps } =
     lastEventId === undefined
       ? { ...begin(log, keys, throttle), gaps: [{ reason: 'unknown' as const, keys }] }
@@ -119,7 +109,7 @@ export function place(log: Log, reader: Reader, lastEventId: LastEventId | undef
   return gaps;
 }
 
-/** Gives a reader other keys: those that are new to it, from now on, with the mail that waits for them and their runs. */
+/** Gives a reader other keys. It reads the new ones from now on, with the mail that waits for them and their runs. */
 export function rekey(log: Log, reader: Reader, keys: readonly string[], throttled?: ThrottledKeys): void {
   const since = new Map(reader.since);
   const added = keys.filter((key) => !reader.keys.includes(key));
@@ -129,7 +119,7 @@ export function rekey(log: Log, reader: Reader, keys: readonly string[], throttl
     reader.throttle = undefined;
   } else if (reader.throttle === undefined) {
     reader.throttle = new Throttle(throttled);
-    reader.throttle.given = reader.position;
+    reader.throttle.given = reader.offset;
   } else {
     reader.throttle.rekey(throttled);
   }
@@ -137,12 +127,12 @@ export function rekey(log: Log, reader: Reader, keys: readonly string[], throttl
   if (reader.placed) addKept(log, reader, added);
 }
 
-/** Whether a last event id says where a client of these keys was. */
+/** Whether a last event id names a known place, for a client of these keys. */
 export function knows(log: Log, lastEventId: LastEventId, keys: readonly string[]): boolean {
   return placeOf(log, lastEventId, keys) !== undefined;
 }
 
-/** Whether a loss of a throttled key is none: a newer message of it is kept. */
+/** Whether a loss of a throttled key does not count, since a newer message of the key is kept. */
 export function isMadeUpFor(log: Log, key: string, loss: Loss, throttle: Throttle | undefined): boolean {
   const tail = throttle?.throttles(key) === true ? log.tails.get(key) : undefined;
   if (tail === undefined) return false;
@@ -151,11 +141,11 @@ export function isMadeUpFor(log: Log, key: string, loss: Loss, throttle: Throttl
   return index >= 0 && isAfter(tail.at(index)!, loss);
 }
 
-function readFrom(log: Log, position: number, keys: readonly string[], throttle: Throttle | undefined): Reader {
-  if (throttle !== undefined) throttle.given = position;
+function readFrom(log: Log, offset: number, keys: readonly string[], throttle: Throttle | undefined): Reader {
+  if (throttle !== undefined) throttle.given = offset;
   return {
     keys,
-    position,
+    offset,
     liveFrom: log.head,
     placed: true,
     since: undefined,
@@ -168,7 +158,17 @@ function readFrom(log: Log, position: number, keys: readonly string[], throttle:
   };
 }
 
-/** Gives a reader the mail that waits for some of its keys, and those of them that are runs from their start. */
+/** The reason why a run is not whole; undefined when it is, or when there never was one. */
+function lossOfRun(log: Log, key: string, keys: readonly string[]): LossReason | undefined {
+  const tail = log.tails.get(key);
+  if (tail === undefined) return undefined;
+  const loss = log.tails.newestLoss(key, keys, () => true);
+  if (tail.run === undefined) return loss?.reason;
+  if (tail.run.start === undefined || tail.firstOfRun !== tail.run.start) return loss?.reason ?? 'evicted';
+  return loss !== undefined && isAfter(loss, tail.run.start) ? loss.reason : undefined;
+}
+
+/** Gives a reader the mail that waits for some of its keys, and the runs among them from their start. */
 function addKept(log: Log, reader: Reader, keys: readonly string[]): void {
   const boxes = log.mailboxes.of(keys).filter((key) => (log.tails.get(key)?.waiting ?? 0) > 0);
   const runs = log.runsOf(keys).filter((key) => log.tails.get(key) !== undefined);
@@ -177,12 +177,12 @@ function addKept(log: Log, reader: Reader, keys: readonly string[]): void {
   reader.told = new Map(reader.told);
   for (const key of boxes) reader.mail.set(key, log.head);
   for (const key of [...boxes, ...runs]) {
-    // It was not owed what others took before, and has been told of what its runs have lost.
+    // Mail that others took is no loss of this client, and it has been told of the losses of its runs.
     const lost = log.tails.newestLoss(key, reader.keys, () => true);
     if (lost !== undefined) reader.told.set(key, lost.offset);
   }
   const cursor = cursorAt(log, reader);
-  // Without an order there is nothing to give.
+  // Before there is an order, neither mail nor runs are there.
   if (cursor === undefined) return;
   moveBack(log, reader, cursor, (tail) => {
     if (boxes.includes(tail.key)) return tail.firstWaiting;
@@ -190,24 +190,24 @@ function addKept(log: Log, reader: Reader, keys: readonly string[]): void {
   });
 }
 
-/** Moves a reader back to what is kept of some keys, but with no other key; `cursor` says where it is with those. */
+/** Moves a reader back to the entries `firstOf` some keys, not with other keys; `cursor`: its place with those. */
 function moveBack(log: Log, reader: Reader, cursor: string, firstOf: (tail: Tail) => Entry | undefined): void {
   const since = new Map<string, number>();
-  let { position } = reader;
+  let { offset } = reader;
   for (const key of reader.keys) {
     const tail = log.tails.get(key);
     const first = tail?.archive === undefined ? undefined : firstOf(tail);
-    const known = Math.max(reader.position, reader.since?.get(key) ?? 0);
+    const known = Math.max(reader.offset, reader.since?.get(key) ?? 0);
     const from = first === undefined ? known : Math.min(known, first.offset - 1);
     since.set(key, from);
-    position = Math.min(position, from);
+    offset = Math.min(offset, from);
   }
-  reader.floor ??= { offset: reader.position, cursor };
+  reader.floor ??= { offset: reader.offset, cursor };
   reader.since = since;
-  reader.position = position;
+  reader.offset = offset;
 }
 
-/** A client that names the place of a message has got it, though the worker that wrote it may have died before it said so. */
+/** Takes the mail whose place a client names: it has that, even if the worker that wrote it died before it said so. */
 function takeSeen(log: Log, { term, seq }: Rank, keys: readonly string[]): void {
   for (const key of log.mailboxes.of(keys)) {
     const entry = log.tails.get(key)?.atPlace(term, seq);
@@ -215,7 +215,7 @@ function takeSeen(log: Log, { term, seq }: Rank, keys: readonly string[]): void 
   }
 }
 
-/** What may not have been sent to a client of some throttled keys that comes back to a place, oldest first. */
+/** The newest entries of throttled keys that may not have been sent to a client that comes back, oldest first. */
 function unsentAt(
   log: Log,
   { term, seq, heldFrom, entry: own }: ClientPlace,
@@ -224,13 +224,13 @@ function unsentAt(
 ): Entry[] {
   if (heldFrom === undefined) return [];
   const unsent = new Set<Entry>();
-  // What the client has for sure; nothing older of its keys is to come after it.
+  // Entries that the client certainly has: nothing older of their keys may come after them.
   const seen: Entry[] = [];
   for (const key of keys) {
     const tail = throttle.throttles(key) ? log.tails.get(key) : undefined;
     if (tail === undefined) continue;
     let index = tail.indexAfterPlace(term, seq) - 1;
-    // Without a place in the order it is live only.
+    // An entry without a place in the order is live only.
     while (tail.at(index)?.inOrder === false) index--;
     const newest = tail.at(index);
     if (index < 0 || newest === undefined || newest.term !== term || newest.seq < heldFrom) continue;
@@ -246,9 +246,9 @@ function unsentAt(
 }
 
 function placeOf(log: Log, { id, cursor }: LastEventId, keys: readonly string[]): ClientPlace | undefined {
-  // An id given twice means the older: its client gets some messages again, rather than never.
+  // An id that was given twice means the older message: the client gets some messages again, but misses none.
   const entry = log.ids.find(id, keys);
-  // An id of the publisher's does not say what was not sent: all may not have been.
+  // A publisher's own id does not say from where on messages were held back: that may be from the start.
   if (entry !== undefined) return { term: entry.term, seq: entry.seq, heldFrom: 0, entry };
   if (cursor === undefined) return undefined;
   const rank = log.epochs.rankOf(cursor);

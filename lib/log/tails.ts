@@ -3,55 +3,55 @@ import type { Archive } from './archive';
 import type { Entry } from './entry';
 import { isAfter, type Epochs, type Rank } from './epochs';
 
-// How many keys without any message are remembered for what they lost. Older ones are forgotten together.
+// The number of keys without any message that are remembered for their losses. Older ones are forgotten together.
 const MAX_EMPTY_TAILS = 16_384;
 
 const NONE: ReadonlySet<Entry> = new Set();
 
-/** Where a message that is gone stood. */
+/** The place and the offset of a message that is gone. */
 export interface Loss extends Rank {
   readonly offset: number;
   readonly reason: LossReason;
 }
 
-/** How far a run has come. */
+/** The state of a run. */
 export interface RunState {
-  /** Its start, also when that is no longer kept; undefined when it was gone before this log came. */
+  /** Its start, even when that is no longer kept; undefined when it was gone before this log entered the order. */
   readonly start: Entry | undefined;
   /** Its newest part. */
   newest: Entry;
 }
 
-/** Whether a part belongs to a run: the first start that is ordered does, then all up to the first end. */
+/** Whether a part belongs to a run: the first start in the order does, then all parts up to the first end. */
 export function belongs({ is, since = '' }: RunPart, state: RunState | undefined, epochs: Epochs): boolean {
   if (state === undefined) return true;
   if (is !== 'start') return state.newest.run!.is !== 'end';
-  // The publisher of another start knew of the last run and that it is over.
+  // Another start counts only if its publisher knew of the last run, and that it was over.
   const known = epochs.rankNamed(since) ?? { term: 0, seq: 0 };
   return !isAfter(state.start ?? state.newest, known);
 }
 
-/** The newest messages of one key, oldest first, and how far those that are gone reached. */
+/** The newest messages of one key, oldest first, and the last of those that are gone. */
 export class Tail {
   readonly key: string;
-  /** What keeps its messages longer than the history, if it is a mailbox or a run. */
+  /** The archive that keeps its messages longer than the history, if it is a mailbox or a run. */
   readonly archive: Archive | undefined;
-  #entries: Entry[] = [];
-  #start = 0;
   /** The entry that is gone, of any reach, with the highest offset. */
   lost: Loss | undefined;
-  /** The entry that is gone with the highest place in the order; what was lost elsewhere is known late. */
+  /** The entry that is gone with the highest place in the order; a loss in another process may be heard of late. */
   lostInOrder: Loss | undefined;
-  /** Entries that have left this tail but are kept for another of their keys: lost only to those who do not hold it. */
-  #strays: Set<Entry> | undefined;
-  /** How many of its entries wait for someone who holds this key to take them. */
+  /** The number of its entries that wait: to be taken by a holder of this key or, of a run, for its lifetime. */
   waiting = 0;
-  /** How many of its entries are archived. */
+  /** The number of its entries that are archived. */
   archived = 0;
   /** Whether it is counted among the bytes of the history. */
   isWeighed = false;
   /** The newest run, as long as something of it is kept. */
   run: RunState | undefined;
+  #entries: Entry[] = [];
+  #start = 0;
+  /** Entries that have left this tail but are kept for another key: lost only to readers that do not hold that one. */
+  #strays: Set<Entry> | undefined;
 
   constructor(key: string, archive: Archive | undefined) {
     this.key = key;
@@ -85,7 +85,7 @@ export class Tail {
     return undefined;
   }
 
-  /** The first of what is kept of the newest run. */
+  /** The first entry that is kept of the newest run. */
   get firstOfRun(): Entry | undefined {
     const { run, oldest } = this;
     if (run === undefined || oldest === undefined) return undefined;
@@ -100,7 +100,7 @@ export class Tail {
     this.#entries.push(entry);
   }
 
-  /** Takes the oldest entry out, which stays kept for another of its keys. */
+  /** Removes the oldest entry, which is still kept for another of its keys. */
   stray(): Entry {
     const entry = this.shift()!;
     this.#strays ??= new Set();
@@ -108,13 +108,13 @@ export class Tail {
     return entry;
   }
 
-  /** Takes the oldest entry out. */
+  /** Removes the oldest entry. */
   shift(): Entry | undefined {
     const entry = this.#entries[this.#start];
     if (entry === undefined) return undefined;
     this.#entries[this.#start] = undefined as unknown as Entry;
     this.#start++;
-    // Moving the rest down at half the length costs one step per shift, all told.
+    // Moving the rest down only at half the length costs one step per shift, on average.
     if (this.#start > 16 && this.#start * 2 > this.#entries.length) {
       this.#entries = this.#entries.slice(this.#start);
       this.#start = 0;
@@ -122,7 +122,7 @@ export class Tail {
     return entry;
   }
 
-  /** Takes an entry out; says whether it was in. */
+  /** Removes an entry; says whether it was there. */
   remove(entry: Entry): boolean {
     const index = this.indexAfter(entry.offset - 1);
     if (this.at(index) !== entry) return false;
@@ -131,7 +131,7 @@ export class Tail {
     return true;
   }
 
-  /** Remembers that an entry is gone for everyone. */
+  /** Remembers that an entry is gone for all readers. */
   lose(entry: Entry, reason: LossReason): void {
     this.#strays?.delete(entry);
     if (this.#strays?.size === 0) this.#strays = undefined;
@@ -172,16 +172,16 @@ export class Tail {
   }
 }
 
-/** The tails of all keys, those that are empty included: they remember what was lost. */
+/** The tails of all keys. Empty ones are among them, since they remember their losses. */
 export class Tails {
   readonly #tails = new Map<string, Tail>();
-  /** Those without entries, by when they became so. */
+  /** The tails without entries, in the order in which they became so. */
   readonly #empty = new Set<Tail>();
-  /** What the forgotten ones had lost at most. */
+  /** The newest losses of the tails that are forgotten. */
   #forgotten: { lost: Loss | undefined; lostInOrder: Loss | undefined } = { lost: undefined, lostInOrder: undefined };
   readonly #archiveOf: (key: string) => Archive | undefined;
 
-  /** `archiveOf` says what keeps the entries of a key beyond the history. */
+  /** `archiveOf`: the archive that keeps the entries of a key beyond the history. */
   constructor(archiveOf: (key: string) => Archive | undefined) {
     this.#archiveOf = archiveOf;
   }
@@ -207,7 +207,7 @@ export class Tails {
     return tail;
   }
 
-  /** Says that nothing is left of a tail but what it lost. */
+  /** Says that a tail has no entries any more, only losses. */
   setEmpty(tail: Tail): void {
     this.#empty.add(tail);
     if (this.#empty.size <= MAX_EMPTY_TAILS) return;
@@ -221,8 +221,8 @@ export class Tails {
   }
 
   /**
-   * Remembers, as of `offset`, what is lost of an epoch that has been heard up to `heard`, and says whether any of it is
-   * news. Keys that the other log has forgotten may have lost as much as the last of them.
+   * Remembers, as of `offset`, the losses of an epoch that is known here up to the place `heard`; says whether any of
+   * them is news. Each key that the other log has forgotten may have lost as much as the last of them.
    */
   loseElsewhere(
     { keys, others }: Losses,
@@ -246,7 +246,7 @@ export class Tails {
     return news.size > 0 || ofOthers !== undefined;
   }
 
-  /** What of an epoch is lost. */
+  /** The losses of an epoch. */
   lossesOf(term: number): Losses {
     const keys = [];
     for (const [key, { lostInOrder }] of this.#tails) {
@@ -256,7 +256,7 @@ export class Tails {
     return { keys, others: others?.term === term ? { seq: others.seq, reason: others.reason } : undefined };
   }
 
-  /** The newest loss of a key that concerns someone who holds `keys`. */
+  /** The newest loss of a key, among those that `concerns` chooses, for a reader that holds `keys`. */
   newestLoss(
     key: string,
     keys: readonly string[],

@@ -1,18 +1,18 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Act } from '../order/broker';
 
-/** What was taken from mailboxes, for all to hear. */
+/** Mail that was taken from mailboxes, for all processes to hear of. */
 export type TakeAct = Extract<Act, { readonly do: 'take' }>;
 
-// Each is a place in the order for every worker: a busy one takes ten a second in the long run, whatever its clients read.
+// Acts per ms. Each has a place in the order of every worker: a busy worker has ten a second, however much is taken.
 const PER_MS = 0.01;
-// So many may follow each other at once: what is told late comes again when its worker dies, or its page is reloaded.
+// Acts without a pause: mail that is told of late comes again when its worker dies, or when its page is reloaded.
 const MAX_CREDIT = 20;
 const PAUSE_MS = 100;
 
 /**
- * What this process's connections took from mailboxes, told to all others: at once or, when there is much, together, ten
- * times a second. Told again until it has its place in the order.
+ * Tells all other processes of the mail that connections of this one took: at once or, when there is much, together,
+ * ten times a second. Tells again until that has its place in the order.
  */
 export class TakenMail {
   readonly #publish: (act: TakeAct) => Promise<unknown>;
@@ -27,7 +27,7 @@ export class TakenMail {
     this.#publish = publish;
   }
 
-  /** Someone took a message. */
+  /** Notes that a message was taken. */
   take(key: string, cursor: string): void {
     const cursors = this.#taken.get(key);
     if (cursors === undefined) this.#taken.set(key, [cursor]);
@@ -35,16 +35,16 @@ export class TakenMail {
     void this.#send();
   }
 
-  /** Someone was told of what is lost, up to a place. */
+  /** Notes that a client was told of losses up to a place. */
   tell(key: string, cursor: string): void {
     this.#told.set(key, cursor);
     void this.#send();
   }
 
-  /** Tells what is left, now. */
+  /** Tells the rest, now. */
   stop(): void {
     this.#stopped = true;
-    // Whoever takes it with them when they die, gives their clients some mail again.
+    // A failure is not repeated: the process is going. Then some clients get some mail again.
     if (!this.#isEmpty) this.#publish(this.#next()).catch(() => undefined);
   }
 
@@ -55,7 +55,7 @@ export class TakenMail {
   async #send(): Promise<void> {
     if (this.#sending) return;
     this.#sending = true;
-    // What one turn writes is told together.
+    // Mail that one turn takes is told together.
     await Promise.resolve();
     while (!this.#isEmpty && !this.#stopped) {
       if (!this.#pay()) {
@@ -66,7 +66,7 @@ export class TakenMail {
       try {
         await this.#publish(act);
       } catch {
-        // Whoever published waits long enough to have said so in the log.
+        // The failure is in the log already: the broker waits long before it gives up, and says so.
         for (const { key, cursors } of act.taken) this.#taken.set(key, [...cursors, ...(this.#taken.get(key) ?? [])]);
         for (const { key, cursor } of act.told) if (!this.#told.has(key)) this.#told.set(key, cursor);
       }

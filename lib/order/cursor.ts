@@ -12,7 +12,7 @@ export interface Position {
 
 /** A place to come back to. */
 export interface Cursor extends Position {
-  /** Of throttled keys, the place from which on something was held back; undefined when nothing was. */
+  /** Of throttled keys, the place from which on messages were held back; undefined when none was. */
   readonly heldFrom?: number;
 }
 
@@ -37,23 +37,20 @@ export function parseCursor(text: string): Cursor | undefined {
   return heldFrom <= seq ? { epoch, seq, heldFrom } : undefined;
 }
 
-/**
- * The place of a client that is still reading its mail, from before it came: where it is with everything else, and where
- * with its mail.
- */
+/** The place of a client that is still reading mail from before it came: with everything else, and with its mail. */
 export function toMailCursor(cursor: string, mail: string): string {
   return `${cursor}~${mail}`;
 }
 
-/** Where a client says that it was: its `Last-Event-ID`, read once. */
+/** The place that a client names: its `Last-Event-ID`, parsed once. */
 export interface LastEventId {
   /** As it came. */
   readonly text: string;
-  /** Where it was with everything but mail from before it came: a cursor, or an id of a publisher's. */
+  /** Its place with everything but mail from before it came: a cursor, or an id of a publisher's. */
   readonly id: string;
-  /** What `id` says if it is a cursor. */
+  /** `id`, parsed, if it is a cursor. */
   readonly cursor: Cursor | undefined;
-  /** Where it was with its mail, if it had not come to the end of that. */
+  /** Its place with its mail, if it had not come to the end of that. */
   readonly mail: Position | undefined;
 }
 

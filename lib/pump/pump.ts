@@ -1,19 +1,20 @@
 import { AsyncResource } from 'node:async_hooks';
-import { Alarm } from './alarm';
 import type { Connection } from '../connection/connection';
 import { toFrames, type Gap } from '../log/gaps';
 import type { Readers } from '../log/readers';
+import { Alarm } from './alarm';
 import { Queue } from './queue';
 
 // The more often the loop turns during a round, the more of what is published meanwhile goes out in the same writes.
 const SLICE_CONNECTIONS = 64;
-// A visit costs 8 µs, with a megabyte to write 500 µs: a slice keeps the loop for little more than that.
+// A visit costs 8 µs, with a megabyte to write 500 µs: a slice blocks the loop for little more than this.
 const SLICE_MS = 4;
 const CLOCK_EVERY = 4;
 
 /** A set of connections that are all to be visited. */
 export type Crowd = ReadonlySet<Connection>;
 
+/** The visits to one crowd. */
 interface Round {
   readonly visits: Iterator<Connection>;
   readonly crowd: Crowd;
@@ -22,28 +23,28 @@ interface Round {
 }
 
 /**
- * Brings connections up to the head of the log, in rounds over those that may be behind, in slices: per turn of the event
- * loop some of one crowd, or many small ones.
+ * Brings connections to the head of the log, in rounds over those that may be behind. A round goes in slices: each turn
+ * of the event loop visits a part of one crowd, or many small crowds.
  *
- * What is published while a round runs goes out in the same write as what started it. Never throws.
+ * Messages that are published while a round runs go out in the same writes as those that started it. Never throws.
  */
 export class Pump {
   readonly #readers: Readers;
   readonly #maxBatchBytes: number;
   readonly #onGap: (gap: Gap) => void;
-  readonly #onSettled: (through: number) => void;
+  readonly #onPassed: (through: number) => void;
   readonly #onError: (error: unknown) => void;
   /** Connections to visit on their own account: they drained, resume, or want a ping. */
   readonly #ready = new Set<Connection>();
-  /** Crowds to visit, and marks: when a mark's turn comes, everyone who keeps up has what was in the log at that time. */
+  /** Crowds to visit, and marks. At a mark's turn, connections that are not behind have all of the log up to it. */
   #queue = new Queue<Crowd | { readonly mark: number }>();
   readonly #queued = new Set<Crowd>();
-  /** Those from whom something is held back. */
+  /** Wakes connections from which messages are held back. */
   readonly #alarm = new Alarm((connection) => this.wake(connection));
   #round: Round | undefined;
   #marked = false;
   #scheduled = false;
-  // A slice runs for everybody: it must not carry the context of the request that happened to start it.
+  // A slice serves all connections: it must not run in the context of the request that happened to start it.
   readonly #context = new AsyncResource('egg-sse.pump');
 
   constructor(
@@ -51,14 +52,15 @@ export class Pump {
     options: {
       maxBatchBytes: number;
       onGap: (gap: Gap) => void;
-      onSettled: (through: number) => void;
+      /** Hears that connections that are not behind have all of the log through this offset. */
+      onPassed: (through: number) => void;
       onError: (error: unknown) => void;
     },
   ) {
     this.#readers = readers;
     this.#maxBatchBytes = options.maxBatchBytes;
     this.#onGap = options.onGap;
-    this.#onSettled = options.onSettled;
+    this.#onPassed = options.onPassed;
     this.#onError = options.onError;
   }
 
@@ -73,7 +75,7 @@ export class Pump {
     this.#alarm.delete(connection);
   }
 
-  /** Visits every connection of a crowd soon, those that join it meanwhile included. */
+  /** Visits every connection of a crowd soon, even one that is added meanwhile. */
   wakeAll(crowd: Crowd): void {
     if (!this.#queued.has(crowd)) {
       this.#queued.add(crowd);
@@ -82,7 +84,7 @@ export class Pump {
     this.#schedule();
   }
 
-  /** Says that the log has grown: what it holds now is settled after the rounds that are queued. */
+  /** Says that the log has grown: its present entries are settled after the rounds that are queued. */
   mark(): void {
     if (!this.#marked) {
       this.#marked = true;
@@ -137,7 +139,7 @@ export class Pump {
       if ('mark' in next) {
         this.#marked = false;
         this.#readers.settle(next.mark);
-        this.#onSettled(next.mark);
+        this.#onPassed(next.mark);
         if (this.#readers.head > next.mark) this.mark();
       } else {
         this.#queued.delete(next);
@@ -155,7 +157,7 @@ export class Pump {
     const { frames, gaps, resumeAt, more, isEnd } = this.#readers.read(connection.reader, this.#maxBatchBytes);
     for (const frame of toFrames(gaps, resumeAt)) connection.write(frame, now);
     for (const gap of gaps) this.#onGap(gap);
-    // Nobody else is throttled at the same moments.
+    // A throttled connection shares no batch: no other is throttled at the same moments.
     const isNewest = !more && connection.reader.throttle === undefined;
     if (frames !== undefined) connection.writeShared(frames, now, isNewest);
     else if (connection.pingDue) connection.ping(now);
@@ -164,7 +166,7 @@ export class Pump {
     const { throttle } = connection.reader;
     if (throttle === undefined) return;
     // An interval begins when the message before it has been written.
-    throttle.settle(performance.now());
+    throttle.onWritten(performance.now());
     if (!more && throttle.holdsBack) this.#alarm.set(connection, throttle.dueAt!);
   }
 }

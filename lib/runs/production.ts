@@ -1,26 +1,27 @@
+import { SseError, show } from '../base/error';
+import { Delta } from '../message/delta';
+import type { EncodedEvent } from '../message/frame';
+import { encode, type SseEvent } from '../message/message';
 import type { Draft, RunPart } from '../order/broker';
 import type { Position } from '../order/cursor';
-import { Delta } from '../message/delta';
-import { SseError, show } from '../base/error';
-import { encode, type EncodedEvent, type SseEvent } from '../message/message';
 
 /**
- * Produces a run: a string is the next piece of its text, an object an event of its own. `signal` is aborted when the run
- * has ended before its producer: it was stopped, or given up.
+ * Produces a run: a yielded string is the next piece of its text, an object is an event of its own. `signal` is aborted
+ * when the run ends before its producer does: it was stopped, or is lost.
  */
 export type SseProducer = (
   signal: AbortSignal,
 ) => AsyncIterable<string | SseEvent> | Promise<AsyncIterable<string | SseEvent>>;
 
-// So many messages of a run, or bytes, may be on their way to their place in the order. Meanwhile pieces of its text
-// gather, to be one message, up to so many characters: then its producer has to wait.
+// The most messages of a run, and characters, that may be on their way to their place in the order. Meanwhile pieces of
+// its text gather, to be one message, up to so many characters: then its producer has to wait.
 const MAX_UNORDERED = 64;
 const MAX_UNORDERED_LENGTH = 1024 * 1024;
 const MAX_GATHERED_LENGTH = 32 * 1024;
 
 const START: EncodedEvent = { body: '' };
 
-/** One run, where it is produced: what it yields gets its place in the order, one after the other. */
+/** One run, where it is produced: its messages get their places in the order, one after the other. */
 export class Production {
   readonly key: string;
   readonly #order: (draft: Draft) => Promise<Position>;
@@ -31,7 +32,7 @@ export class Production {
   #unordered = 0;
   #unorderedLength = 0;
   #failure: { readonly error: unknown } | undefined;
-  /** Goes on when something has changed. */
+  /** Lets `#until` look at its condition again. */
   #wake: () => void = () => undefined;
 
   constructor(key: string, order: (draft: Draft) => Promise<Position>) {
@@ -44,13 +45,13 @@ export class Production {
     return this.#order({ keys: [this.key], ...event, run });
   }
 
-  /** Says that the run has ended: whatever else it yields is nobody's. */
+  /** Says that the run has ended: all that it yields from now on is dropped. */
   abort(): void {
     this.#aborting.abort();
     this.#wake();
   }
 
-  /** Publishes all that the producer yields. Resolves when it is done or aborted; rejects with what it throws. */
+  /** Publishes all that a producer yields. Resolves when it is done or aborted; rejects with its error. */
   async follow(produce: SseProducer): Promise<void> {
     const { signal } = this.#aborting;
     let iterator: AsyncIterator<unknown> | undefined;
@@ -61,7 +62,7 @@ export class Production {
       for (;;) {
         const next = await this.#untilAborted(async () => iterator!.next());
         if (next === undefined || next.done === true) break;
-        await this.#take(next.value);
+        await this.#accept(next.value);
       }
       this.#gathered += this.#delta.rest();
       await this.#flush();
@@ -74,7 +75,7 @@ export class Production {
     }
   }
 
-  async #take(value: unknown): Promise<void> {
+  async #accept(value: unknown): Promise<void> {
     if (typeof value === 'string') {
       this.#gathered += this.#delta.next(value);
       if (this.#hasRoom || this.#gathered.length > MAX_GATHERED_LENGTH) await this.#flush();
@@ -87,7 +88,7 @@ export class Production {
     this.#post({ is: 'event' }, event);
   }
 
-  /** Publishes the pieces that wait, as one. */
+  /** Publishes the gathered pieces as one message, when there is room. */
   async #flush(): Promise<void> {
     await this.#until(() => this.#hasRoom);
     this.#postGathered();
@@ -121,7 +122,7 @@ export class Production {
     return this.#unordered < MAX_UNORDERED && this.#unorderedLength < MAX_UNORDERED_LENGTH;
   }
 
-  /** Resolves when a condition holds or the run is aborted; rejects when something of it could not be published. */
+  /** Resolves when a condition is true or the run is aborted; rejects when a message of it could not be published. */
   async #until(condition: () => boolean): Promise<void> {
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure.error;
@@ -130,21 +131,21 @@ export class Production {
     }
   }
 
-  /** What an act comes to; undefined when the run is aborted before. Rejects as `#until` does, too. */
-  async #untilAborted<T>(act: () => Promise<T>): Promise<T | undefined> {
-    const promise = act();
-    let settled: Promise<T> | undefined;
-    const onSettled = (): void => {
-      settled = promise;
+  /** The result of `call`; undefined when the run is aborted before. Rejects as `call` or `#until` does. */
+  async #untilAborted<T>(call: () => Promise<T>): Promise<T | undefined> {
+    const promise = call();
+    let done: Promise<T> | undefined;
+    const onDone = (): void => {
+      done = promise;
       this.#wake();
     };
-    promise.then(onSettled, onSettled);
-    await this.#until(() => settled !== undefined);
-    return settled;
+    promise.then(onDone, onDone);
+    await this.#until(() => done !== undefined);
+    return done;
   }
 }
 
-/** Throws `SseError` `ERR_SSE_RUN_PRODUCER` for what cannot be one. */
+/** Throws `SseError` `ERR_SSE_RUN_PRODUCER` for a value that is no producer. */
 export function checkProducer(produce: unknown): void {
   if (typeof produce !== 'function') throw noProducer(`the producer of a run is ${show(produce)}`);
 }
@@ -155,11 +156,11 @@ function iteratorOf(produced: unknown): AsyncIterator<unknown> {
   return iterate.call(produced);
 }
 
-/** Lets a producer clean up. One that waits for something else hears of it when that comes; nobody waits for it. */
+/** Lets a producer clean up. A generator does so only after its present `await`, so that it is not waited for. */
 function leave(iterator: AsyncIterator<unknown> | undefined): void {
-  const act = async (): Promise<unknown> => iterator?.return?.();
-  // The run is over: what goes wrong now is nobody's.
-  act().catch(() => undefined);
+  const end = async (): Promise<unknown> => iterator?.return?.();
+  // The run is over: a failure now has no effect on it.
+  end().catch(() => undefined);
 }
 
 function noProducer(what: string): SseError {

@@ -1,15 +1,15 @@
 import { AsyncResource } from 'node:async_hooks';
-import type { Broker } from '../order/broker';
 import { SseError, show, toTold } from '../base/error';
-import { ownEvent, type EncodedEvent } from '../message/message';
-import type { Log } from '../log/log';
 import type { SseLogger } from '../base/logger';
-import { checkProducer, Production, type SseProducer } from './production';
-import { idOf, run as keyOf } from '../message/keys';
-import { RunWatch } from './watch';
 import { within } from '../base/promises';
+import type { Log } from '../log/log';
+import { idOf, run as keyOf } from '../message/keys';
+import { ownEvent, type EncodedEvent } from '../message/frame';
+import type { Broker } from '../order/broker';
+import { checkProducer, Production, type SseProducer } from './production';
+import { RunWatch } from './watch';
 
-/** What `run` promises. */
+/** The result of `run`. */
 export interface RunReceipt {
   /** The run's id. */
   readonly id: string;
@@ -17,13 +17,13 @@ export interface RunReceipt {
   readonly key: string;
 }
 
-/** Runs work that goes on when what started it is over, apart from its context. */
+/** Starts work apart from the context of its caller, so that it goes on when the caller's request is over. */
 export type Detach = (work: () => Promise<void>) => void;
 
-// What a process that goes may take of Egg's 5 s to say that its runs end.
+// A process that goes has this much of Egg's 5 s to say that its runs end.
 const STOP_MS = 1_000;
 
-/** The runs of this process: starts them, and ends them wherever they are. */
+/** Runs: starts them in this process, and ends them wherever they are produced. */
 export class Runs {
   readonly #log: Log;
   readonly #watched: () => Iterable<string>;
@@ -32,13 +32,13 @@ export class Runs {
   readonly #isOn: boolean;
   readonly #detach: Detach;
   readonly #watch: RunWatch;
-  /** What is produced here, by key. */
+  /** The runs that are produced here, by key. */
   readonly #productions = new Map<string, Production>();
   #stopped = false;
 
   constructor(parts: {
     log: Log;
-    /** The keys of runs that someone reads here. */
+    /** The keys of the runs that are read here. */
     watched: () => Iterable<string>;
     broker: Pick<Broker, 'publish' | 'ask' | 'catchUp'>;
     logger: SseLogger;
@@ -69,12 +69,12 @@ export class Runs {
     if (this.#stopped) throw new SseError('ERR_SSE_STOPPED', 'this worker is going', { status: 503 });
     if (this.#productions.has(key) || log.runOf(key) !== undefined) throw exists(id);
     const production = new Production(key, (draft) => this.#broker.publish(draft, 'everywhere'));
-    // From now on it is here, for all who ask.
+    // From now on this process answers that it produces the run: others may ask as soon as they see its start.
     this.#productions.set(key, production);
     try {
       const place = await production.publish({ is: 'start', since: log.cursor });
       const start = log.runOf(key)?.start;
-      // Of those who start it at once, the first in the order does.
+      // Of several starts at once, the first in the order counts.
       if (start === undefined || !log.isAt(start, place)) throw exists(id);
     } catch (error) {
       this.#productions.delete(key);
@@ -84,25 +84,25 @@ export class Runs {
     return { id: idOf(key), key };
   }
 
-  /** Ends a run, on whichever worker it is; says whether it was going on. */
+  /** Ends a run, wherever it is produced; says whether it was going on. */
   async end(id: string | number): Promise<boolean> {
     const key = this.#keyOf(id);
     if (!this.#isGoing(key)) await this.#broker.catchUp();
     return this.#isGoing(key) && this.#end(key, ownEvent('end', { run: idOf(key), reason: 'stopped' }));
   }
 
-  /** Ends what is produced here: the process is going. */
+  /** Ends the runs that are produced here: the process is going. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#watch.stop();
     const ends = [...this.#productions.keys()].map((key) =>
       this.#endLost(key, 'the worker that produced this run is going'),
     );
-    // Whoever cannot be told in time is told by another worker.
+    // Readers that are not told in time are told by another worker, which finds the run lost.
     await within<unknown>(STOP_MS, Promise.all(ends), () => undefined);
   }
 
-  /** Which of some runs this process produces. */
+  /** The runs among some that this process produces. */
   producedOf(keys: readonly string[]): string[] {
     return keys.filter((key) => this.#productions.has(key));
   }
@@ -112,12 +112,12 @@ export class Runs {
     this.#productions.get(key)?.abort();
   }
 
-  /** Sees whether the runs that are read here are alive; `soon`: someone has just come. */
+  /** Looks whether the runs that are read here are alive; `soon`: a reader has just come. */
   watch(soon: boolean): void {
     this.#watch.look(soon);
   }
 
-  /** The runs that are read here and produced elsewhere, and have not ended, though nothing came of them for so many ms. */
+  /** The unfinished runs that are read here and produced elsewhere, and of which no message came for so many ms. */
   #silentRuns(ms: number): string[] {
     const now = performance.now();
     return [...this.#watched()].filter((key) => {
@@ -139,7 +139,7 @@ export class Runs {
     try {
       await this.#end(key, end);
     } catch (error) {
-      // Its readers are told that it is lost, once there is an order again.
+      // Its readers are told that it is lost, when there is an order again.
       this.#logger.error(new Error(`the end of the run ${show(idOf(key))} was not published`, { cause: error }));
     }
     this.#productions.delete(key);
@@ -148,7 +148,7 @@ export class Runs {
   /** Ends a run, unless it has ended; says whether this was its end. Of several ends the first in the order counts. */
   async #end(key: string, end: EncodedEvent): Promise<boolean> {
     const log = this.#log;
-    // Of a run that was silent for its lifetime nothing is known any more but that it goes on.
+    // A run that was silent for its whole lifetime is not in the log any more, though it goes on: it can be ended.
     if (log.runOf(key) !== undefined && !this.#isGoing(key)) return false;
     const place = await this.#broker.publish({ keys: [key], ...end, run: { is: 'end' } }, 'everywhere');
     const newest = log.runOf(key)?.newest;
@@ -156,7 +156,7 @@ export class Runs {
   }
 
   async #endLost(key: string, message: string): Promise<void> {
-    // Whoever cannot be told now is told later.
+    // Readers that cannot be told now are told later: the run is still watched.
     await this.#end(key, failed(key, new SseError('ERR_SSE_RUN_LOST', message))).catch(() => undefined);
   }
 
@@ -174,7 +174,7 @@ export class Runs {
   }
 }
 
-/** What tells the readers of a run that it has failed: clients of OpenAI's API take what has an `error` for one. */
+/** The event that tells readers of a run that it failed. Clients of OpenAI's API know an error by the field `error`. */
 function failed(key: string, cause: unknown): EncodedEvent {
   const error = toTold(cause);
   return ownEvent('error', { run: idOf(key), ...error, error });

@@ -1,26 +1,26 @@
 import type { Poll } from '../order/broker';
 
-// As long as something comes of a run, it lives.
+// A run of which messages come is alive.
 const SILENT_MS = 2_000;
 const AGAIN_MS = 500;
-// What one question may name.
+// Runs that one question may name.
 const MAX_ASKED = 1_000;
 
 const NO_POLL: Poll = { answers: [], complete: false };
 
-/** Sees to it that nobody waits for more of a run when the process that produced it is gone. */
+/** Finds runs whose process is gone, so that their readers do not wait for more. */
 export class RunWatch {
   readonly #silentRuns: (ms: number) => readonly string[];
   readonly #ask: (runs: readonly string[]) => Promise<Poll>;
   readonly #onLost: (key: string) => Promise<void>;
-  /** Runs that nobody claimed when all were asked. */
+  /** Runs that no process claimed when all were asked last. */
   #missing: ReadonlySet<string> = new Set();
   #lookedAt = Number.NEGATIVE_INFINITY;
   #asking = false;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  /** `silentRuns` tells of which unfinished runs that are read here nothing came for so many ms. */
+  /** `silentRuns`: the unfinished runs that are read here and of which no message came for so many ms. */
   constructor(parts: {
     silentRuns(ms: number): readonly string[];
     ask(runs: readonly string[]): Promise<Poll>;
@@ -31,7 +31,7 @@ export class RunWatch {
     this.#onLost = parts.onLost;
   }
 
-  /** Looks for runs that are lost, as often as it should, and `soon` for someone who has just come; often called. */
+  /** Looks for lost runs when it is time, and `soon` for a reader that has just come. May be called often. */
   look(soon: boolean): void {
     if (this.#asking || this.#timer !== undefined || this.#stopped) return;
     const pause = soon || this.#missing.size > 0 ? AGAIN_MS : SILENT_MS;
@@ -54,17 +54,17 @@ export class RunWatch {
     this.#lookedAt = performance.now();
     const runs = this.#silentRuns(SILENT_MS);
     if (runs.length === 0 || this.#stopped) return;
-    // Others come next time.
+    // Of more runs, a part at random is asked about: the others follow another time.
     const first = runs.length > MAX_ASKED ? Math.floor(Math.random() * (runs.length - MAX_ASKED)) : 0;
     const suspects = runs.filter((key) => this.#missing.has(key));
     const asked = [...new Set([...suspects, ...runs.slice(first)])].slice(0, MAX_ASKED);
     this.#asking = true;
     const { answers, complete } = await this.#ask(asked).catch(() => NO_POLL);
     this.#asking = false;
-    // Who does not answer may be the one, and only slow.
+    // A process that did not answer may be the producer, and only slow: then no run counts as missing.
     const claimed = new Set((answers as readonly (readonly string[])[]).flat());
     const missing = complete ? asked.filter((key) => !claimed.has(key)) : [];
-    // Twice: whoever has just come may not have been asked.
+    // Missing twice: a process that has just started may not have been asked the first time.
     const lost = missing.filter((key) => this.#missing.has(key));
     this.#missing = new Set(missing.filter((key) => !lost.includes(key)));
     const isThere = new Set(this.#silentRuns(0));

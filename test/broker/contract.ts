@@ -89,7 +89,7 @@ export function contract(name: string, open: () => Promise<Range>, { members: co
 
     it('asks everyone who took a message, and waits until it is there', async () => {
       const members = await start();
-      const asked = members.at(-1)!.broker.ask({ took: 'name' }, 'everywhere');
+      const asked = members.at(-1)!.broker.ask({ received: 'name' }, 'everywhere');
       await members[0]!.publish('x', { confirm: 'name' });
       assert.deepEqual(await asked, { answers: members.map(() => 0), complete: true });
     });

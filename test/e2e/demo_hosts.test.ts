@@ -236,7 +236,7 @@ describe('the demo on two hosts', () => {
 
   it('says how to get a Redis where there is none', async () => {
     const root = path.join(__dirname, '../..');
-    const start = promisify(execFile)(process.execPath, ['--require', 'tsx/cjs', 'example/start_redis.ts'], {
+    const start = promisify(execFile)(process.execPath, ['--require', 'tsx/cjs', 'example/proof/start_redis.ts'], {
       cwd: root,
       env: { ...environment(), PATH: path.join(root, 'test'), PORT: '0' },
     });

@@ -65,7 +65,7 @@ class World {
   read(maxBytes: number, cutAt = Number.POSITIVE_INFINITY): void {
     for (;;) {
       const { frames, gaps, resumeAt, more } = this.log.read(this.#reader, maxBytes);
-      this.#reader.throttle!.settle(this.now);
+      this.#reader.throttle!.onWritten(this.now);
       this.gaps += gaps.length;
       if (resumeAt !== undefined) this.lastEventId = resumeAt;
       for (const frame of (frames?.toString() ?? '').split('\n\n').slice(0, -1)) {
@@ -258,7 +258,7 @@ describe('a throttled reader', () => {
     append(['p'], false);
     append(['n']);
     assert.equal(log.read(reader, 1e9).frames?.toString(), `data: 1\nid: ${EPOCH}-1\n\ndata: 3\nid: ${EPOCH}-2\n\n`);
-    reader.throttle!.settle(-100);
+    reader.throttle!.onWritten(-100);
     assert.equal(log.read(reader, 1e9).frames?.toString(), 'data: 2\n\n');
   });
 

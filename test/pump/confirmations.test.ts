@@ -34,7 +34,7 @@ describe('Confirmations', () => {
     log.rekey(granted, ['a', 'b']);
     all.push(enter(log.fromHead(['a'])), enter(log.resume('aaaaaaaa-2', ['a']).reader));
     for (const reader of all) log.read(reader, 1e9);
-    confirmations.settle(2);
+    confirmations.pass(2);
     assert.equal(await counted, 2);
   });
 

@@ -11,7 +11,7 @@ const STOP_MS = 20_000;
 
 /** How the demo is started: on one host, or on two. */
 const COMMANDS = {
-  start: [process.execPath, '--require', 'tsx/cjs', 'example/start.ts'],
+  start: [process.execPath, '--require', 'tsx/cjs', 'example/proof/start.ts'],
   'start:redis': ['npm', 'run', 'start:redis'],
 } as const;
 

@@ -20,7 +20,7 @@ export class ReadLog {
   }
 
   begin(position: Position): void {
-    this.log.begin(position);
+    this.log.arrive(position);
   }
 
   append({ position, ...message }: Message & { position?: Position | undefined }): unknown {

@@ -1,6 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { Controller } from 'egg';
 import { answer } from '../../lib/model';
 import { readText } from '../../lib/texts';
@@ -10,8 +8,10 @@ const MAX_QUESTION_LENGTH = 200;
 /** Answers of a model, as runs: they go on without the page that asked, and any page that knows the id reads them. */
 export default class AnswersController extends Controller {
   async show(): Promise<void> {
-    this.ctx.type = 'html';
-    this.ctx.body = await readFile(path.join(this.app.baseDir, 'app/view/answers.html'));
+    await this.ctx.render('answers.html', {
+      title: 'Ask the model',
+      subtitle: 'Its answer is a run: it goes on without this page, and every page that opens it gets all of it.',
+    });
   }
 
   async start(): Promise<void> {

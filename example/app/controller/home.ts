@@ -1,13 +1,9 @@
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { Controller } from 'egg';
 
-/** The page. It comes through a controller, not from /public, so that Egg sets the CSRF cookie with it. */
+/** The first page. A controller renders it, so that Egg sets the CSRF cookie with it. */
 export default class HomeController extends Controller {
   async show(): Promise<void> {
-    this.ctx.type = 'html';
-    const view = this.app.config.hosts.length > 1 ? 'hosts.html' : 'home.html';
-    this.ctx.body = await readFile(path.join(this.app.baseDir, 'app/view', view));
+    await this.ctx.render('home.html', { title: 'egg-sse', subtitle: 'Server-Sent Events for Egg.js' });
   }
 }
 

@@ -1,5 +1,5 @@
 import { Controller } from 'egg';
-import { AUDIENCES } from '../../lib/people';
+import { AUDIENCES, userOf } from '../../lib/people';
 import { readText } from '../../lib/texts';
 
 const MAX_TEXT_LENGTH = 500;
@@ -13,7 +13,7 @@ export default class NotesController extends Controller {
     const key = AUDIENCES.get(String(to));
     if (key === undefined) return ctx.throw(422, `to must be one of ${[...AUDIENCES.keys()].join(', ')}`);
 
-    const { user: from } = ctx.session as { user?: string };
+    const from = userOf(ctx.session);
     ctx.status = 201;
     ctx.body = await app.sse.publish(key, { event: 'note', data: { to, from, text, at: Date.now() } });
   }

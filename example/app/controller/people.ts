@@ -1,8 +1,8 @@
 import { Controller } from 'egg';
 import { user } from 'egg-sse';
-import { PEOPLE } from '../../lib/people';
+import { PEOPLE, userOf } from '../../lib/people';
 
-/** Demo only: who says a name is believed. Who somebody is, from then on, stands in their session. */
+/** Logins. A name is enough here; a real app wants a password. From then on the session says who somebody is. */
 export default class PeopleController extends Controller {
   async login(): Promise<void> {
     const { ctx } = this;
@@ -23,7 +23,7 @@ export default class PeopleController extends Controller {
   /** In all tabs, on all workers. The browsers come back by themselves, as whoever they are then. */
   async #endStreams(): Promise<void> {
     const { app, ctx } = this;
-    const { user: name } = ctx.session as { user?: string };
+    const name = userOf(ctx.session);
     if (name !== undefined) await app.sse.disconnect(user(name), { reason: 'logged out' });
   }
 }

@@ -1,12 +1,12 @@
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { Controller } from 'egg';
 
 /** The page that shows how the tabs of a browser share one connection. */
 export default class TabsController extends Controller {
   async show(): Promise<void> {
-    this.ctx.type = 'html';
-    this.ctx.body = await readFile(path.join(this.app.baseDir, 'app/view/tabs.html'));
+    await this.ctx.render('tabs.html', {
+      title: 'One connection for all tabs',
+      subtitle: 'The browser client of egg-sse. Open this page in many tabs.',
+    });
   }
 
   /** How many connections a browser has, as the server sees it: each of its tabs asks for the browser's own key. */

@@ -1,10 +1,10 @@
 import { connect } from '/stream/client.js';
+import { attempt } from './attempt.js';
 import { byId } from './element.js';
 import { post } from './post.js';
 
 const form = byId('form');
 let source;
-let pid;
 
 form.addEventListener('submit', (event) => {
   event.preventDefault();
@@ -16,7 +16,6 @@ form.addEventListener('submit', (event) => {
   });
 });
 byId('stop').addEventListener('click', () => act(() => post(`/api/answers/${runOfPage()}/stop`)));
-byId('kill').addEventListener('click', () => act(() => post('/api/workers/kill', { pid })));
 addEventListener('popstate', () => read(runOfPage()));
 read(runOfPage());
 
@@ -32,7 +31,8 @@ function read(id) {
   show('waiting', 'opening …');
   source.on('sse:hello', () => show('live', 'live'));
   source.on('worker', ({ data }) => {
-    ({ pid } = JSON.parse(data));
+    const { pid } = JSON.parse(data);
+    byId('answer').dataset.worker = pid;
     show('live', `live, from worker ${pid}`);
   });
   source.on('message', ({ data }) => {
@@ -54,20 +54,13 @@ function end(outcome, state) {
 function show(outcome, state) {
   byId('answer').dataset.outcome = outcome;
   byId('state').textContent = state;
-  byId('stop').disabled = byId('kill').disabled = outcome !== 'live';
+  byId('stop').disabled = outcome !== 'live';
 }
 
 function runOfPage() {
   return new URLSearchParams(location.search).get('run');
 }
 
-async function act(work) {
-  const error = byId('error');
-  error.hidden = true;
-  try {
-    await work();
-  } catch ({ message }) {
-    error.textContent = message;
-    error.hidden = false;
-  }
+function act(work) {
+  return attempt(byId('error'), work);
 }

@@ -5,15 +5,12 @@ import { Stream } from './stream.js';
 
 /** A job on the server, and a stream of its own for as long as it runs. */
 export class Job {
-  /** The stream of the job that runs. */
-  stream;
-  #open;
+  #notices;
   #start = byId('job-start');
   #status = new Status('job', 'opens with a job');
 
-  /** `open` opens the stream of each job. */
-  constructor(open) {
-    this.#open = open;
+  constructor(notices) {
+    this.#notices = notices;
     this.#start.addEventListener('click', () => this.#run());
   }
 
@@ -29,15 +26,13 @@ export class Job {
 
   /** The job has begun before its stream is open; with the id of its first event nothing of it is missed. */
   #listen({ key, lastEventId, pid }) {
-    const stream = new Stream([key, 'cluster'], lastEventId);
-    this.stream = stream;
-    this.#status.follow(stream, ['progress', 'done']);
-    let counted = false;
+    const stream = new Stream([key, 'cluster'], { lastEventId });
+    let isOver = false;
     const end = (progress, outcome) => {
-      if (this.stream !== stream) return;
-      this.stream = undefined;
+      if (isOver) return;
+      isOver = true;
+      stream.close();
       this.#end(progress, outcome);
-      if (counted) stream.close();
     };
     stream.on('progress', (progress) => this.#show(progress, 'running'));
     stream.on('done', (progress) => end(progress, 'done'));
@@ -46,15 +41,9 @@ export class Job {
       if (!pids.includes(pid)) end({ step: `Worker ${pid} died, and the job with it` }, 'failed');
     });
     stream.on('sse:gap', () => end({ step: 'The server was restarted, and the job with it' }, 'failed'));
-    this.#open(stream);
-    // Where the job ends among what was missed, the stream stays until that is accounted for.
-    stream.on('sse:hello', () => {
-      counted = false;
-    });
-    stream.on('ledger', () => {
-      counted = true;
-      if (this.stream !== stream) stream.close();
-    });
+    this.#status.follow(stream, ['progress', 'done']);
+    this.#notices.watch(stream);
+    stream.open();
   }
 
   #end(progress, outcome) {

@@ -1,4 +1,5 @@
-import { byId, element } from './element.js';
+import { attempt } from './attempt.js';
+import { append, byId, element, timeOf } from './element.js';
 import { post } from './post.js';
 
 const KEPT = 100;
@@ -10,9 +11,9 @@ const AUDIENCES = {
   guests: { name: 'guests', hue: 270 },
 };
 
-/** Who this browser is, notes to people, and those that come. Whose notes come is the server's to say. */
+/** Logins: who this browser is, notes to people, and the notes that come. The server says whose notes come. */
 export class Logins {
-  #reopen;
+  #stream;
   // The tabs of a browser share the session.
   #tabs = new BroadcastChannel('logins');
   #text = byId('note-text');
@@ -20,10 +21,9 @@ export class Logins {
   #error = byId('logins-error');
   #notes = byId('notes');
 
-  /** `reopen` begins the stream anew: it was authorized as who this browser was before. */
-  constructor(stream, reopen) {
-    this.#reopen = reopen;
-    this.#tabs.addEventListener('message', reopen);
+  constructor(stream) {
+    this.#stream = stream;
+    this.#tabs.addEventListener('message', () => this.#reopen());
     for (const name of ['ann', 'bob']) {
       byId(`login-${name}`).addEventListener('click', () => this.#become('/api/login', { name }));
     }
@@ -55,6 +55,12 @@ export class Logins {
     });
   }
 
+  /** The stream was authorized as who this browser was before. */
+  #reopen() {
+    this.#stream.beginAnew();
+    this.#stream.open();
+  }
+
   async #send(to) {
     const text = this.#text.value.trim();
     if (text === '') {
@@ -68,14 +74,7 @@ export class Logins {
   }
 
   async #try(act) {
-    try {
-      await act();
-      this.#error.hidden = true;
-    } catch (error) {
-      this.#sent.textContent = '';
-      this.#error.textContent = error.message;
-      this.#error.hidden = false;
-    }
+    if (!(await attempt(this.#error, act))) this.#sent.textContent = '';
   }
 
   #show(user, groups = []) {
@@ -95,13 +94,10 @@ export class Logins {
     const { name, hue } = AUDIENCES[to];
     const badge = element('span', 'badge', `to ${name}`);
     badge.style.setProperty('--hue', hue);
-    const time = element('time', '', new Date(at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }));
     const sender = element('b', '', `from ${from === undefined ? 'a guest' : AUDIENCES[from].name}`);
-    const note = element('li', 'note', badge, sender, time, element('p', '', text));
+    const note = element('li', 'note', badge, sender, timeOf(at), element('p', '', text));
     note.dataset.testid = 'note';
     note.dataset.to = to;
-    this.#notes.append(note);
-    while (this.#notes.children.length > KEPT) this.#notes.firstChild.remove();
-    this.#notes.scrollTop = this.#notes.scrollHeight;
+    append(this.#notes, note, KEPT);
   }
 }

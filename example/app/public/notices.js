@@ -16,7 +16,7 @@ const BYES = {
   'logged out': 'you logged out',
 };
 
-/** What happened to a stream, in words, at the top of the page. */
+/** Notices at the top of the page: what happened to its streams, in words. */
 export class Notices {
   #list = byId('notices');
 
@@ -48,7 +48,7 @@ export class Notices {
   }
 }
 
-// Every stream holds it.
+/** Whether a page has asked for a key; every stream holds `@all`. */
 function isOurs(key) {
   return key !== '@all';
 }

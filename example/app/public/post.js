@@ -5,7 +5,7 @@ const ANSWER_MS = 20_000;
 export async function post(url, body = {}) {
   const response = await fetch(url, {
     method: 'POST',
-    // Another host of the demo wants the token's cookie as well; cookies know no ports.
+    // The token's cookie goes along to another host, too; cookies know no ports.
     credentials: 'include',
     headers: { 'Content-Type': 'application/json', 'x-csrf-token': cookie('csrfToken') },
     body: JSON.stringify(body),

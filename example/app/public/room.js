@@ -1,4 +1,5 @@
-import { byId, element } from './element.js';
+import { attempt } from './attempt.js';
+import { append, byId, element, timeOf } from './element.js';
 import { post } from './post.js';
 
 const KEPT = 200;
@@ -11,7 +12,7 @@ const SECOND = [
   'Lark', 'Magpie', 'Owl', 'Pigeon', 'Plover', 'Quail', 'Raven', 'Robin', 'Stork', 'Swan', 'Tern', 'Wren',
 ];
 
-/** A room: what one tab posts, every tab hears. The one that posted it, too, shows it when it comes back. */
+/** A room: what one tab posts, all tabs show. The tab that posted it, too, shows it when it comes from the server. */
 export class Room {
   #name;
   #messages = byId('room-messages');
@@ -37,30 +38,22 @@ export class Room {
     const said = text.value;
     if (said.trim() === '') return;
     text.value = '';
-    try {
-      await post(`/api/rooms/${this.#name}/messages`, { name: name.value, text: said });
-      this.#error.hidden = true;
-    } catch (error) {
-      text.value ||= said;
-      this.#error.textContent = error.message;
-      this.#error.hidden = false;
-    }
+    const message = { name: name.value, text: said };
+    const isSent = await attempt(this.#error, () => post(`/api/rooms/${this.#name}/messages`, message));
+    if (!isSent) text.value ||= said;
   }
 
   #show({ name, text, at }) {
     const author = element('b', '', name);
     author.style.setProperty('--hue', hueOf(name));
-    const time = element('time', '', new Date(at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }));
-    const message = element('li', 'message', author, time, element('p', '', text));
+    const message = element('li', 'message', author, timeOf(at), element('p', '', text));
     if (name === this.#form.elements.name.value) message.classList.add('mine');
     message.dataset.testid = 'room-message';
     this.#append(message);
   }
 
   #append(item) {
-    this.#messages.append(item);
-    while (this.#messages.children.length > KEPT) this.#messages.firstChild.remove();
-    this.#messages.scrollTop = this.#messages.scrollHeight;
+    append(this.#messages, item, KEPT);
   }
 }
 

@@ -1,5 +1,4 @@
-import { paint } from './badge.js';
-import { byId } from './element.js';
+import { byId, element } from './element.js';
 
 const STATES = {
   closed: 'closed',
@@ -8,16 +7,18 @@ const STATES = {
   waiting: 'reconnecting …',
 };
 
-/** The line at the foot of a panel: the state of its stream and the worker it is on, what came last and when, and its id. */
+/** The line at the foot of a panel: the state of its stream, what came last and when, and its id. */
 export class Status {
   #panel;
   #last;
 
   constructor(panel, idle = STATES.closed) {
     this.#panel = panel;
-    const line = document.querySelector(`[data-status="${panel}"]`);
-    line.append(document.querySelector('#status').content.cloneNode(true));
-    for (const part of line.querySelectorAll('[data-part]')) part.dataset.testid = `${panel}-${part.dataset.part}`;
+    document.querySelector(`[data-status="${panel}"]`).append(
+      element('span', 'state', element('i', ''), this.#part('span', 'state')),
+      this.#part('span', 'last', 'last'),
+      element('span', 'id', 'id ', this.#part('code', 'last-id', '', '–')),
+    );
     this.#state('closed', idle);
     setInterval(() => this.#tell(), 100);
   }
@@ -25,12 +26,6 @@ export class Status {
   /** Follows a stream, and those of its events that are named. */
   follow(stream, names) {
     stream.onState((state) => this.#state(state));
-    stream.on('worker', ({ pid }) => {
-      const badge = byId(`${this.#panel}-worker`);
-      badge.textContent = `worker ${pid}`;
-      badge.hidden = false;
-      paint(badge, pid);
-    });
     for (const name of [...names, 'sse:hello', 'sse:gap', 'sse:bye', 'sse:busy']) {
       stream.on(name, (_data, event) => {
         this.#last = { name, at: performance.now() };
@@ -38,6 +33,12 @@ export class Status {
         this.#tell();
       });
     }
+  }
+
+  #part(tag, name, className = '', ...content) {
+    const part = element(tag, className, ...content);
+    part.dataset.testid = `${this.#panel}-${name}`;
+    return part;
   }
 
   #state(state, text = STATES[state]) {

@@ -1,38 +1,30 @@
 import { connect } from '/stream/client.js';
 
-// How long to wait before opening a stream that was refused for good, in ms.
+// A stream that was refused for good is tried again after this time, in ms.
 const REOPEN_AFTER = 3_000;
 
 /**
- * A stream of this page alone, that can be closed and opened again where it left off.
+ * A stream whose listeners outlive its connections: it can be closed, and opened again where it was, or as somebody else.
  *
- * Each tab of the demo shows the worker that it is on and what it missed, so none of them shares its connection; those of
- * `/tabs` do.
+ * It is not shared with other tabs: `sse:hello` says who the page is, and a tab that joins a connection late does not hear
+ * that.
  */
 export class Stream {
   /** The place up to which everything has arrived. */
   lastEventId;
-  /** How often it was begun anew. */
-  begun = 0;
   /** `closed`, `connecting`, `open` or `waiting` to reconnect. */
   state = 'closed';
-  /** The worker it is on or was last on. Demo only: the server says it to who opens with a key `stream:…`. */
-  pid;
   #keys;
-  #origin;
+  #url;
   #source;
   #timer;
   #listeners = new Map();
   #onState = [];
 
-  /** `origin` is that of another host; without it, the stream is that of the page's own. */
-  constructor(keys, lastEventId = '', origin = '') {
-    this.#origin = origin;
-    this.#keys = [...keys, `stream:${Math.random().toString(36).slice(2)}`];
+  constructor(keys, { lastEventId = '', url = '/stream' } = {}) {
+    this.#keys = keys;
+    this.#url = url;
     this.lastEventId = lastEventId;
-    this.on('worker', ({ pid }) => {
-      this.pid = pid;
-    });
   }
 
   /** Listens to an event by its name: the data, and the event itself. */
@@ -56,7 +48,7 @@ export class Stream {
     this.#end();
     this.#become('connecting');
     const { lastEventId } = this;
-    const source = connect(`${this.#origin}/stream`, { keys: this.#keys, lastEventId, share: false });
+    const source = connect(this.#url, { keys: this.#keys, lastEventId, share: false });
     source.on('state', ({ state, reason }) => {
       if (state === 'open' || state === 'waiting') this.#become(state);
       if (state !== 'closed') return;
@@ -69,10 +61,9 @@ export class Stream {
     return this;
   }
 
-  /** It is somebody else's when it opens next: where the one before was says nothing of what they have heard. */
+  /** Forgets its place, as somebody else opens it next, and the place says nothing of what they have heard. */
   beginAnew() {
     this.lastEventId = '';
-    this.begun++;
   }
 
   close() {

@@ -1,11 +1,12 @@
 import { connect } from '/stream/client.js';
-import { byId, element } from './element.js';
+import { attempt } from './attempt.js';
+import { byId, element, prepend } from './element.js';
 import { post } from './post.js';
 
 const KEPT = 100;
 const LOOK_MS = 1_000;
 
-// All tabs of this browser ask for this key: so the server can say how many connections bring it.
+// A name for this browser. All of its tabs ask for the key of it, so that the server can say how many connections do.
 const browser = (localStorage.browser ??= Math.random().toString(36).slice(2));
 const roomOf = (topic) => `room:${topic}-of-tabs`;
 
@@ -32,7 +33,7 @@ for (const topic of ['hens', 'ducks', 'geese']) {
   byId(`say-${topic}`).addEventListener('click', () => say(topic));
 }
 
-// Each tab has a lock for as long as it lives: those of its name are the tabs there are.
+// A lock that each tab has for as long as it lives: there are as many of its name as tabs.
 const LOCK = 'demo tab';
 void navigator.locks?.request(LOCK, { mode: 'shared' }, () => new Promise(() => {}));
 
@@ -47,14 +48,8 @@ async function look() {
 }
 
 async function say(topic) {
-  const error = byId('tabs-error');
-  try {
-    await post(`/api/rooms/${topic}-of-tabs/messages`, { name: topic, text: new Date().toLocaleTimeString('en-GB') });
-    error.hidden = true;
-  } catch ({ message }) {
-    error.textContent = message;
-    error.hidden = false;
-  }
+  const word = { name: topic, text: new Date().toLocaleTimeString('en-GB') };
+  await attempt(byId('tabs-error'), () => post(`/api/rooms/${topic}-of-tabs/messages`, word));
 }
 
 function show({ name, text }) {
@@ -64,7 +59,6 @@ function show({ name, text }) {
 function note(className, ...content) {
   const row = element('li', className, ...content);
   row.dataset.testid = className;
-  byId('words').prepend(row);
-  while (byId('words').children.length > KEPT) byId('words').lastChild.remove();
+  prepend(byId('words'), row, KEPT);
   return row;
 }

@@ -12,7 +12,7 @@ export class Ticker {
     stream.on('sse:hello', () => {
       if (this.#values.size === 0) return this.#load();
     });
-    // What was missed will not come any more: the state is asked for again.
+    // The ticks that were missed will not come any more: the last minute is asked for again.
     stream.on('sse:gap', ({ keys }) => {
       if (keys.includes('ticker')) return this.#load();
     });

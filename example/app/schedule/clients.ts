@@ -1,7 +1,7 @@
 import { Subscription } from 'egg';
 import { AUDIENCES } from '../../lib/people';
 
-/** Every worker runs it and tells its own clients. What is true for a moment only has no place in the history. */
+/** Counts of streams, by audience. Every worker tells its own clients: a count of the moment needs no history. */
 export default class Clients extends Subscription {
   static get schedule() {
     return { type: 'all', interval: '2s' };

@@ -1,6 +1,6 @@
 import { Subscription } from 'egg';
 
-/** One worker of the host runs it, whichever; the clients of all of them get the tick. */
+/** A tick every second, by one worker of the host; the clients of all workers get it. */
 export default class Ticker extends Subscription {
   static get schedule() {
     return { type: 'worker', interval: '1s', immediate: true };

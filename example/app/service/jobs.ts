@@ -3,14 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Service } from 'egg';
 
 const STEPS = ['Collecting the eggs', 'Candling them', 'Sorting by size', 'Filling the boxes', 'Loading the van'];
-// In each worker.
+// Jobs at a time, in each worker.
 const MAX_RUNNING = 20;
 const PERCENT_PER_TURN = 2;
 const TURN_MS = 100;
 
 let running = 0;
 
-/** Where to listen to a job. */
+/** The answer to a request for a job: where to listen. */
 interface Ticket {
   readonly key: string;
   /** A stream opened with it gets everything the job says, however late it is opened. */
@@ -19,7 +19,7 @@ interface Ticket {
   readonly pid: number;
 }
 
-/** Pretends to do something that takes a few seconds, and says how far it is. */
+/** Jobs that pretend to do something for a few seconds, and say how far they are. */
 export default class JobsService extends Service {
   get full(): boolean {
     return running >= MAX_RUNNING;
