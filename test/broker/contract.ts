@@ -94,14 +94,14 @@ export function contract(name: string, open: () => Promise<Range>, { members: co
       assert.deepEqual(await asked, { answers: members.map(() => 0), complete: true });
     });
 
-    it("asks everyone for a user's seats", async () => {
+    it("asks everyone for a user's streams", async () => {
       const members = await start();
       const ticket = { time: 1, process: 'some' };
       const { answers, complete } = await members[0]!.broker.ask({ slots: 'ann', ticket }, 'host');
       assert.equal(complete, true);
-      const known = answers as { process: string; taken: number }[];
+      const known = answers as { process: string; streams: number }[];
       assert.equal(new Set(known.map(({ process }) => process)).size, members.length);
-      assert.ok(known.every(({ taken }) => taken === 0));
+      assert.ok(known.every(({ streams }) => streams === 0));
     });
 
     it('has caught up when it says so', async () => {
