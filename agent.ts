@@ -1,34 +1,26 @@
 import type { Agent, IBoot } from 'egg';
-import { Arbiter } from './lib/bridge/schedule/arbiter';
-import type { ToArbiter, ToLeases } from './lib/bridge/schedule/worker_lease';
+import { openChannel } from './lib/base/channel';
 import { MessengerBridge } from './lib/bridge/messenger';
 import { RedisBridge } from './lib/bridge/redis';
+import { Arbiter } from './lib/bridge/schedule/arbiter';
+import { HostLease } from './lib/bridge/schedule/host_lease';
+import type { ToArbiter, ToLeases } from './lib/bridge/schedule/lease';
 import { RedisLease } from './lib/bridge/schedule/redis_lease';
-import { SharedArbiter } from './lib/bridge/schedule/shared_arbiter';
+import type { ToAgent, ToWorkers } from './lib/broker/messenger/protocol';
 import { Sequencer } from './lib/broker/messenger/sequencer';
+import { RedisBroker } from './lib/broker/redis/redis_broker';
+import { hostOf, workersOf } from './lib/egg/host';
 import { AGENT } from './lib/message/reach';
-import { openChannel, pidOf } from './lib/base/channel';
-import type { ToWorkers, ToAgent } from './lib/broker/messenger/protocol';
-import { distribute } from './lib/broker/redis/distribute';
-import type { RedisSettings } from './lib/redis/client';
-import { redisOf } from './lib/redis/settings';
-import { localAgents, sendLocally, type LocalAgent } from './lib/egg/host';
-import { checkOptions, type SseOptions } from './lib/options/options';
-import { type RedisConfig, saysWhere } from './lib/options/redis';
+import { checkOptions } from './lib/options/options';
 import { Sse } from './lib/sse';
-
-/** What Egg's messenger sends with; its types leave it out. */
-interface Sender {
-  send(action: string, data: unknown, to: 'app'): void;
-}
 
 /** The plugin in the agent: it gives the order that the workers share, and can publish itself. */
 export default class SseAgentBoot implements IBoot {
   readonly #agent: Agent;
-  #local: LocalAgent | undefined;
+  #workers: ReturnType<typeof workersOf> | undefined;
   #messengerBridge: MessengerBridge | undefined;
   #redisBridge: RedisBridge | undefined;
-  #arbiter: Arbiter | SharedArbiter | undefined;
+  #arbiter: Arbiter | undefined;
 
   constructor(agent: Agent) {
     this.#agent = agent;
@@ -36,53 +28,37 @@ export default class SseAgentBoot implements IBoot {
 
   configWillLoad(): void {
     const agent = this.#agent;
-    const { messenger } = agent;
+    const { baseDir, coreLogger: logger, messenger } = agent;
     const options = checkOptions(agent.config.sse);
-    let localApp: Parameters<LocalAgent['attach']>[0] | undefined;
-    let isStarted = false;
-    messenger.once('egg-ready', () => (isStarted = true));
-    const send = (name: string, data: unknown, worker?: string): void => {
-      if (localApp !== undefined) sendLocally(localApp, name, data);
-      else if (isStarted && worker !== undefined) messenger.sendTo(Number(pidOf(worker)), name, data);
-      // Until the whole app is started, Egg warns of every sendTo and sendToApp, but workers need the order to start.
-      else (messenger as unknown as Sender).send(name, data, 'app');
-    };
-    const distributed = distribute(agent, options, false);
-    const sequencer =
-      distributed === undefined ? new Sequencer(openChannel<ToWorkers, ToAgent>(messenger, send)) : undefined;
+    const workers = workersOf(agent, () => sequencer?.beFirst());
+    this.#workers = workers;
+
+    // Redis gives the order to all hosts, or else the sequencer to the workers of this one.
+    const redis = RedisBroker.of(agent, options, { host: hostOf(agent), serves: false });
+    const sequencer = redis ? undefined : new Sequencer(openChannel<ToWorkers, ToAgent>(messenger, workers.send));
     messenger.on('egg-pids', (pids: readonly number[]) => sequencer?.listening(pids));
-    this.#local = {
-      messenger,
-      attach(app) {
-        localApp = app;
-        sequencer?.beFirst();
-      },
-    };
-    localAgents.set(agent.baseDir, this.#local);
+
     agent.sse = new Sse({
-      // It keeps the workers' history when it gives the order, and has no connections of its own to keep one for.
-      options: sequencer === undefined ? { ...options, history: false, mailbox: false, runs: false } : options,
-      broker: distributed ?? sequencer!,
+      // The sequencer keeps a history for the workers. Without it there is none to keep: no client connects here.
+      options: redis ? { ...options, history: false, mailbox: false, runs: false } : options,
+      broker: redis ?? sequencer!,
       isAlone: false,
       causeOf: () => AGENT,
-      // It keeps them for the workers; none are produced here.
+      // Runs are kept for the workers; none is produced here.
       producesRuns: false,
-      logger: agent.coreLogger,
+      logger,
     });
-    this.#messengerBridge = new MessengerBridge(messenger, agent.sse, agent.coreLogger);
+
+    this.#messengerBridge = new MessengerBridge(messenger, agent.sse, logger);
+    // Workers of an agent that died speak to this one before it has loaded.
     this.#messengerBridge.start(options.bridges.messenger);
-    const { redis } = options.bridges;
-    if (redis !== undefined) {
-      this.#redisBridge = new RedisBridge(redisOfBridge(agent, options), redis, {
-        sse: agent.sse,
-        logger: agent.coreLogger,
-      });
-    }
-    const leases = openChannel<ToLeases, ToArbiter>(messenger, send);
-    this.#arbiter =
-      distributed === undefined
-        ? new Arbiter(leases, agent.sse)
-        : new SharedArbiter(leases, new RedisLease(distributed, { baseDir: agent.baseDir, logger: agent.coreLogger }));
+    this.#redisBridge = RedisBridge.of(agent, options, agent.sse);
+
+    const leases = openChannel<ToLeases, ToArbiter>(messenger, workers.send);
+    this.#arbiter = new Arbiter(
+      leases,
+      redis ? new RedisLease(redis, { baseDir, logger }) : new HostLease(leases, agent.sse),
+    );
   }
 
   async didLoad(): Promise<void> {
@@ -92,17 +68,9 @@ export default class SseAgentBoot implements IBoot {
   }
 
   async beforeClose(): Promise<void> {
-    if (localAgents.get(this.#agent.baseDir) === this.#local) localAgents.delete(this.#agent.baseDir);
+    this.#workers?.close();
     this.#messengerBridge?.stop();
     await Promise.all([this.#redisBridge?.stop(), this.#arbiter?.stop()]);
     await this.#agent.sse.stop();
   }
-}
-
-/** The Redis of the bridge: its own, or that of the order. */
-function redisOfBridge(agent: Agent, options: SseOptions): RedisSettings {
-  const { channels: _, patterns: __, ...own } = options.bridges.redis!;
-  return saysWhere(own)
-    ? redisOf(agent, own, 'config.sse.bridges.redis')
-    : redisOf(agent, options.redis as RedisConfig);
 }

@@ -1,22 +1,22 @@
 import type { Application, Context, IBoot } from 'egg';
-import { HostLease, type ToArbiter, type ToLeases } from './lib/bridge/schedule/worker_lease';
-import { setLease } from './lib/bridge/schedule/schedule';
-import { MessengerBroker } from './lib/broker/messenger/messenger_broker';
-import { currentCause, inheritCause, mark } from './lib/egg/cause';
-import { WORKER, REQUEST } from './lib/message/reach';
 import { openChannel } from './lib/base/channel';
-import type { ToWorkers, ToAgent } from './lib/broker/messenger/protocol';
+import { setLease, type ToArbiter, type ToLeases } from './lib/bridge/schedule/lease';
+import { WorkerLease } from './lib/bridge/schedule/worker_lease';
+import { MessengerBroker } from './lib/broker/messenger/messenger_broker';
+import type { ToAgent, ToWorkers } from './lib/broker/messenger/protocol';
+import { RedisBroker } from './lib/broker/redis/redis_broker';
+import { currentCause, inheritCause, mark } from './lib/egg/cause';
 import { contextsOf, earlyContextsOf } from './lib/egg/context';
-import { distribute } from './lib/broker/redis/distribute';
 import { answerEarly, forgetHeaders } from './lib/egg/early';
-import { localAgents, sendLocally } from './lib/egg/host';
-import { checkOptions } from './lib/options/options';
+import { agentOf, hostOf } from './lib/egg/host';
+import { REQUEST, WORKER } from './lib/message/reach';
+import { checkOptions, type SseOptions } from './lib/options/options';
 import { Sse } from './lib/sse';
 
 /** The plugin in an app worker: ready before the worker listens, gone before Egg kills it. */
 export default class SseAppBoot implements IBoot {
   readonly #app: Application;
-  #lease: HostLease | undefined;
+  #lease: WorkerLease | undefined;
 
   constructor(app: Application) {
     this.#app = app;
@@ -25,33 +25,20 @@ export default class SseAppBoot implements IBoot {
   configWillLoad(): void {
     const app = this.#app;
     const options = checkOptions(app.config.sse);
-    const isEnabled = (app.config.sse as { enable?: boolean }).enable !== false;
-    if (isEnabled) app.config.appMiddleware.push('sse');
-    if (isEnabled && options.early) {
-      answerEarly(app, options.path, async (request, response, ctx) => {
-        mark(ctx, REQUEST);
-        await app.sse.endpoint.serve(request, response, ctx);
-        forgetHeaders(request, app.sse.hasAuthorizer);
-      });
-    }
-    app.config.coreMiddleware.unshift('sseDoor');
-    const localAgent = localAgents.get(app.baseDir);
-    localAgent?.attach(app.messenger);
-    const send = (name: string, data: unknown): void => {
-      if (localAgent === undefined) app.messenger.sendToAgent(name, data);
-      else sendLocally(localAgent.messenger, name, data);
-    };
+    addMiddlewares(app, options);
+    const agent = agentOf(app);
     app.sse = new Sse({
       options,
       broker:
-        distribute(app, options, true) ?? new MessengerBroker(openChannel<ToAgent, ToWorkers>(app.messenger, send)),
-      isAlone: localAgent !== undefined || workersOf(app) === 1,
+        RedisBroker.of(app, options, { host: hostOf(app), serves: true }) ??
+        new MessengerBroker(openChannel<ToAgent, ToWorkers>(app.messenger, agent.send)),
+      isAlone: agent.isAlone,
       causeOf: () => currentCause(app) ?? WORKER,
       contextOf: options.early ? earlyContextsOf(app) : contextsOf(app),
       detach: (work) => void app.runInAnonymousContextScope((ctx) => detached(ctx, work)),
       logger: app.coreLogger,
     });
-    this.#lease = new HostLease(openChannel<ToArbiter, ToLeases>(app.messenger, send), {
+    this.#lease = new WorkerLease(openChannel<ToArbiter, ToLeases>(app.messenger, agent.send), {
       isShared: options.redis !== false,
     });
     setLease(app, this.#lease);
@@ -77,12 +64,21 @@ export default class SseAppBoot implements IBoot {
   };
 }
 
-/** Runs work in a context of its own, as a request would: one copy of it runs, anywhere. */
+/** The door is the first of all middlewares, the stream endpoint the app's last. With `early` streams open before both. */
+function addMiddlewares(app: Application, options: SseOptions): void {
+  app.config.coreMiddleware.unshift('sseDoor');
+  if ((app.config.sse as { enable?: boolean }).enable === false) return;
+  app.config.appMiddleware.push('sse');
+  if (!options.early) return;
+  answerEarly(app, options.path, async (request, response, ctx) => {
+    mark(ctx, REQUEST);
+    await app.sse.endpoint.serve(request, response, ctx);
+    forgetHeaders(request, app.sse.hasAuthorizer);
+  });
+}
+
+/** Runs work in a context of its own, with the cause of a request: one copy of it runs, in whichever worker. */
 function detached(ctx: Context, work: () => Promise<void>): Promise<void> {
   mark(ctx, REQUEST);
   return work();
-}
-
-function workersOf(app: Application): number | undefined {
-  return (app as unknown as { options: { workers?: number } }).options.workers;
 }

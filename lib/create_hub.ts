@@ -8,7 +8,7 @@ import { MemoryBroker } from './broker/memory';
 import { serveClient } from './http/client_script';
 import type { SseResponse, SseRequest } from './connection/wire';
 import { Cors } from './http/cors';
-import { distribute } from './broker/redis/distribute';
+import { RedisBroker } from './broker/redis/redis_broker';
 import { isObject } from './options/check';
 import { SseError } from './base/error';
 import type { SseLogger } from './base/logger';
@@ -18,7 +18,7 @@ import { REQUEST } from './message/reach';
 import { Sse } from './sse';
 import type { SseStream } from './http/stream';
 
-/** Options of a hub: those of `config.sse` but `bridges`, which are Egg's, and what Egg would bring along. */
+/** Options of a hub: those of `config.sse`, without `bridges` and `path`, and what an app of Egg's brings along. */
 export interface HubOptions extends Partial<Omit<SseConfig, 'bridges' | 'path'>> {
   /** With `redis`: hubs of the same name, and the Egg app of that name, share one order. Left out: `egg-sse`. */
   readonly name?: string | undefined;
@@ -70,7 +70,7 @@ export class SseHub extends Sse {
     return this.endpoint.open(request, response, options);
   }
 
-  /** Ends all streams, each told when to come back, and takes no more; 3 s at most. To be called before the server closes. */
+  /** Ends all streams, each told when to come back, and accepts no more; 3 s at most. Call it before the server closes. */
   override stop(): Promise<void> {
     return super.stop();
   }
@@ -87,17 +87,17 @@ export function createHub(options: HubOptions = {}): SseHub {
     throw new SseError('ERR_SSE_CONFIG', 'bridges are an option of Egg apps; listen to the source, and publish');
   }
   const checked = checkOptions(withDefaults(given));
-  // To Egg, a host is what one agent looks after: here each process is one.
+  // To Egg, a host is an agent with its workers. Here each process is a host of its own.
   const host = `${hostname()}:${process.pid}-${randomBytes(4).toString('hex')}`;
   const home = { name, baseDir: process.cwd(), coreLogger: logger };
-  const broker = distribute(home, checked, true, host) ?? new MemoryBroker();
+  const broker = RedisBroker.of(home, checked, { host, serves: true }) ?? new MemoryBroker();
   const hub = new SseHub({ options: checked, broker, logger });
   if (authorize !== undefined) hub.authorize(authorize as unknown as Authorize);
   hub.start().catch((error: Error) => logger.error(error));
   return hub;
 }
 
-/** Options over the defaults, as Egg merges them: what is in groups, one by one. */
+/** Options over the defaults, as Egg merges them: an option that is an object over its own defaults. */
 function withDefaults(given: object): object {
   const options: Record<string, unknown> = { ...config.sse };
   for (const [name, value] of Object.entries(given)) {

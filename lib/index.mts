@@ -13,49 +13,7 @@ import type { Sse } from './sse.js';
  */
 export const sseSchedule = makeSchedule<Context>;
 export { anonymous, authenticated, createHub, group, run, SseError, user } from './index.js';
-export type {
-  Authorize,
-  AuthorizeContext,
-  CloseReason,
-  ConfirmedReceipt,
-  First,
-  Grant,
-  Groups,
-  HubOptions,
-  OpenOptions,
-  PipeOptions,
-  PublishOptions,
-  Reach,
-  Receipt,
-  RequestSse,
-  RunReceipt,
-  Sse,
-  SseBridges,
-  SseConfig,
-  SseCors,
-  SseEvent,
-  SseEvents,
-  SseHistory,
-  SseHub,
-  SseMessage,
-  SseOptions,
-  SseProducer,
-  SsePublisher,
-  SseRedisBridge,
-  SseRequest,
-  SseResponse,
-  SseRoute,
-  SseRuns,
-  SseSchedule,
-  SseScheduleOptions,
-  SseSource,
-  SseStats,
-  SseStream,
-  SseTarget,
-  SseThrottle,
-  SseThrottles,
-  Total,
-} from './index.js';
+export type * from './index.js';
 
 declare module 'egg' {
   interface EggApplication {

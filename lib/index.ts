@@ -13,7 +13,8 @@ import type { Sse } from './sse';
 export const sseSchedule = makeSchedule<Context>;
 export type { Authorize, AuthorizeContext, Grant } from './access/authorizer';
 export { SseError } from './base/error';
-export type { SseSchedule, SseScheduleOptions } from './bridge/schedule/schedule';
+export type { SseLogger } from './base/logger';
+export type { EggScheduleOptions, SseSchedule, SseScheduleOptions } from './bridge/schedule/schedule';
 export type { CloseReason } from './connection/connection';
 export type { SseRequest, SseResponse } from './connection/wire';
 export { createHub, type HubOptions, type SseHub } from './create_hub';
@@ -22,6 +23,7 @@ export type { SseSource } from './http/source';
 export type { PipeOptions, SseStream } from './http/stream';
 export type { SseEvents } from './hub/events';
 export type { SseStats } from './hub/hub';
+export type { Gap } from './log/gaps';
 export { anonymous, authenticated, group, run, user } from './message/keys';
 export type { SseEvent, SseMessage } from './message/message';
 export type { ConfirmedReceipt, PublishOptions, Receipt, Total } from './message/publish';
@@ -30,16 +32,17 @@ export type { SseBridges, SsePublisher, SseRedisBridge, SseRoute, SseTarget } fr
 export type { SseCors } from './options/cors';
 export type { First, OpenOptions } from './options/open';
 export type {
+  Bounds,
   Groups,
   SseCompression,
   SseConfig,
-  SseHistory,
   SseMailbox,
   SseOptions,
-  SseRuns,
   SseThrottle,
   SseThrottles,
 } from './options/options';
+export type { RedisConfig, RedisOptions } from './options/redis';
+export type { LossReason } from './order/broker';
 export type { SseProducer } from './runs/production';
 export type { RunReceipt } from './runs/runs';
 export type { Sse } from './sse';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Authorize } from './access/authorizer';
 import { show } from './base/error';
 import type { SseLogger } from './base/logger';
-import { Publication } from './base/promises';
+import { LoggedPromise } from './base/promises';
 import type { Endpoint } from './http/endpoint';
 import type { SseEvents } from './hub/events';
 import type { SseStats } from './hub/hub';
@@ -178,7 +178,7 @@ export class Sse {
    * one of that id, on whichever worker, going on or still readable; `ERR_SSE_RUN_ID`, `ERR_SSE_RUN_PRODUCER`.
    */
   run(id: string | number, produce: SseProducer): Promise<RunReceipt> {
-    return Publication.of(this.#parts.runs.start(id, produce), (error) => {
+    return LoggedPromise.of(this.#parts.runs.start(id, produce), (error) => {
       this.#logger.error(new Error('a run was not started, and nobody awaited it', { cause: error }));
     });
   }
@@ -188,7 +188,7 @@ export class Sse {
    * aborted. Resolves with false when no such run is going on.
    */
   stopRun(id: string | number): Promise<boolean> {
-    return Publication.of(this.#parts.runs.end(id), (error) => {
+    return LoggedPromise.of(this.#parts.runs.end(id), (error) => {
       this.#logger.error(new Error('a run was not stopped, and nobody awaited it', { cause: error }));
     });
   }
@@ -214,7 +214,7 @@ export class Sse {
     const publish = async (): Promise<void> => {
       await this.#broker.publish({ keys: [], body: '', act: read() }, 'everywhere');
     };
-    return Publication.of(publish(), (error) => {
+    return LoggedPromise.of(publish(), (error) => {
       this.#logger.error(
         new Error('connections were not ended or authorized anew, and nobody awaited it', { cause: error }),
       );
@@ -222,7 +222,7 @@ export class Sse {
   }
 
   #publish(keys: () => readonly string[], message: SseMessage, options: PublishOptions = {}): Promise<Receipt> {
-    return Publication.of(this.#give(keys, message, options), (error) => {
+    return LoggedPromise.of(this.#give(keys, message, options), (error) => {
       this.#logger.error(new Error('a message was not published, and nobody awaited it', { cause: error }));
     });
   }

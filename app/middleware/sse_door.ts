@@ -1,5 +1,5 @@
 import type { Application, Context } from 'egg';
-import { takeAnswer } from '../../lib/egg/answer';
+import { answerWithoutKoa } from '../../lib/egg/answer';
 import { Publisher } from '../../lib/bridge/publisher';
 import { mark } from '../../lib/egg/cause';
 import { REQUEST } from '../../lib/message/reach';
@@ -8,8 +8,8 @@ import { clientPathOf, serveClient } from '../../lib/http/client_script';
 import { checkOptions } from '../../lib/options/options';
 
 /**
- * The first of all middlewares: marks what a request starts as caused by it, publishes what other services post, serves
- * the browser client, and answers methods that open no stream, before a body is read or a CSRF token asked for.
+ * The first of all middlewares: marks the context as that of a request, publishes what other services post, serves the
+ * browser client, and answers methods that open no stream, before a body is read or a CSRF token asked for.
  */
 export default (_options: unknown, app: Application) => {
   const checked = checkOptions(app.config.sse);
@@ -22,7 +22,7 @@ export default (_options: unknown, app: Application) => {
   return async function sseDoor(ctx: Context, next: () => Promise<unknown>): Promise<void> {
     if (enable !== false && ctx.path === path) {
       if (publisher !== undefined && ctx.method === 'POST') {
-        takeAnswer(ctx);
+        answerWithoutKoa(ctx);
         cors?.apply(ctx.req, ctx.res);
         await publisher.serve(ctx.req, ctx.res);
         return;
@@ -33,7 +33,7 @@ export default (_options: unknown, app: Application) => {
       }
     }
     if (enable !== false && ctx.path === clientPath && (ctx.method === 'GET' || ctx.method === 'HEAD')) {
-      takeAnswer(ctx);
+      answerWithoutKoa(ctx);
       serveClient(ctx.req, ctx.res);
       return;
     }

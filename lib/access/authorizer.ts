@@ -4,32 +4,32 @@ import { anonymous, authenticated, group, user } from '../message/keys';
 import { within } from '../base/promises';
 import type { Groups } from '../options/options';
 
-/** What an authorizer is given: Egg's `ctx`, or Node's request where there is no Egg. */
+/** The context that an authorizer is given: Egg's `ctx`, or Node's request where there is no Egg. */
 // oxlint-disable-next-line typescript/no-empty-object-type -- lib/index.ts says that it is Egg's
 export interface AuthorizeContext {}
 
-/** What an authorizer says of a client: who it is, and what it may hear. */
+/** The answer of an authorizer: who a client is, and what it may hear. */
 export interface Grant {
-  /** The keys the connection holds. Left out: those it asked for. */
+  /** The keys that the connection is to hold. Left out: those it asked for. */
   readonly keys?: readonly string[] | undefined;
-  /** Who it is: it holds the key `user(id)`, and that of all who are logged in. Left out or null: nobody known. */
+  /** The user's id: the connection holds `user(id)` and `authenticated()`. Left out or null: nobody known, `anonymous()`. */
   readonly user?: string | number | null | undefined;
-  /** The groups it is in: it holds their keys, and those of the groups around them. */
+  /** The groups that the client is in: the connection holds their keys, and those of the groups around them. */
   readonly groups?: readonly string[] | undefined;
   /** When the grant ends, and the stream with it: a Date, or ms since 1970. */
   readonly expiresAt?: Date | number | undefined;
-  /** The app's own: it comes with the events `open` and `close`. */
+  /** Any value of the app's own: the events `open` and `close` bring it. */
   readonly data?: unknown;
 }
 
 /** Says who a client is and what it may hear; throws to refuse it, with the error's `status`. */
 export type Authorize = (ctx: AuthorizeContext, asked: { readonly keys: readonly string[] }) => Grant | Promise<Grant>;
 
-/** What a connection was granted, checked and worked out. */
+/** A grant after its checks, and what follows from it. */
 export interface Admission {
-  /** The keys it asked for or was given, without the plugin's own. */
+  /** The keys that the client asked for or was given, without the plugin's own. */
   readonly keys: readonly string[];
-  /** The keys that say who it is. */
+  /** The keys of its user and of its groups. */
   readonly ownKeys: readonly string[];
   readonly user: string | undefined;
   readonly groups: readonly string[];
@@ -38,12 +38,13 @@ export interface Admission {
   readonly data: unknown;
 }
 
-// A resolver that never comes to an end must not hold a request for long.
+// `config.sse.groups` may find new groups without end; a request must not wait for that.
 const MAX_GROUPS = 1_000;
 
+// Errors that are worded for clients already.
 const OWN_CODES = new Set(['ERR_SSE_REFUSED', 'ERR_SSE_AUTHORIZE']);
 
-/** Decides who may open a stream, and what it holds then. */
+/** Decides which clients may open a stream, and which keys that holds. */
 export class Authorizer {
   readonly #groups: Groups;
   readonly #timeout: number;
@@ -56,12 +57,12 @@ export class Authorizer {
     this.#logger = logger;
   }
 
-  /** Whether the app has one. */
+  /** Whether the app has an authorizer. */
   get isSet(): boolean {
     return this.#authorize !== undefined;
   }
 
-  /** Takes the app's authorizer. There is one: a second would have to be asked, too. */
+  /** Sets the app's authorizer. A second one is refused: it would have to be asked, too. */
   use(authorize: Authorize): void {
     if (typeof authorize !== 'function') {
       throw new SseError('ERR_SSE_AUTHORIZE', `authorize was given ${show(authorize)}; it must be a function of ctx`);
@@ -72,16 +73,16 @@ export class Authorizer {
     this.#authorize = authorize;
   }
 
-  /** What everybody gets who asks for some keys; undefined when the authorizer is to be asked. */
+  /** The admission of any client that asks for `keys`; undefined when the authorizer is to be asked. */
   freely(keys: readonly string[]): Admission | undefined {
-    return this.#authorize === undefined ? ANYBODY(keys) : undefined;
+    return this.#authorize === undefined ? unauthorized(keys) : undefined;
   }
 
   /**
-   * Asks the authorizer, in bounded time. Without one everybody gets what they ask for.
+   * Asks the authorizer, in bounded time. Without one every client gets the keys it asks for.
    *
    * Throws `SseError`: `ERR_SSE_REFUSED` with the status that the authorizer threw, or `ERR_SSE_AUTHORIZE` with 500 when
-   * it failed by itself and 503 when it took too long; what went wrong inside is logged, and not told.
+   * it failed by itself and 503 when it took too long; the cause of these two is logged, and no client is told.
    */
   async admit(ctx: () => Promise<object>, asked: { readonly keys: readonly string[] }): Promise<Admission> {
     const freely = this.freely(asked.keys);
@@ -104,7 +105,9 @@ export class Authorizer {
     const { keys = asked.keys, user: id, groups = [], expiresAt, data } = checkGrant(grant);
     const endsAt = expiresAt === undefined ? Number.POSITIVE_INFINITY : Number(expiresAt);
     if (endsAt <= Date.now()) {
-      throw new SseError('ERR_SSE_REFUSED', 'what this client was granted has expired', { status: 401 });
+      throw new SseError('ERR_SSE_REFUSED', 'the grant of this client has expired; log in and connect again', {
+        status: 401,
+      });
     }
     const isKnown = id !== undefined && id !== null;
     const around = await this.#around(groups);
@@ -118,7 +121,7 @@ export class Authorizer {
     };
   }
 
-  /** Groups and all groups around them, each once: so a cycle ends. */
+  /** Groups and all groups around them, each once, so that a cycle of groups ends. */
   async #around(groups: readonly string[]): Promise<string[]> {
     const found = new Set(groups);
     for (const name of found) {
@@ -141,7 +144,7 @@ export class Authorizer {
 
   #toRefusal(error: unknown): SseError {
     if (error instanceof SseError && OWN_CODES.has(error.code)) return error;
-    // What Koa's ctx.throw makes, and http-errors.
+    // The fields of errors that Koa's `ctx.throw` and http-errors make.
     const { status, expose, message, headers } = (error ?? {}) as Partial<Record<string, unknown>>;
     if (
       error instanceof SseError ||
@@ -159,8 +162,8 @@ export class Authorizer {
   }
 }
 
-/** What everybody has where nobody is asked. */
-function ANYBODY(keys: readonly string[]): Admission {
+/** The admission of a client of an app without an authorizer. */
+function unauthorized(keys: readonly string[]): Admission {
   return {
     keys,
     ownKeys: [anonymous()],

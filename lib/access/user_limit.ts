@@ -1,25 +1,26 @@
 import { randomBytes } from 'node:crypto';
 import type { Poll, Question, Ticket } from '../order/broker';
 
-/** What a process knows of a user's seats. */
-interface Taken {
+/** A process's answer to how many streams a user has there. */
+interface Count {
   readonly process: string;
-  /** Streams that are open, and those that are asked for by earlier tickets. */
-  readonly taken: number;
+  /** Open streams, and those that earlier tickets ask for. */
+  readonly streams: number;
 }
 
-/** A seat that is kept until it is decided on. */
+/** Room for one more stream of a user, reserved until it is released. */
 export interface Slot {
   readonly isFree: boolean;
-  /** To be called in the turn in which the stream is open, or when it will not be. */
+  /** To be called in the turn in which the stream opens, or when it will not open. */
   release(): void;
 }
 
 /**
  * Lets a user have so many streams on this host and no more, also when many are asked for in the same moment.
  *
- * Each is asked for under a ticket, which is known here before anybody is asked. Of any two, whoever answers the other
- * gives later tickets from then on: so the later of them always hears of the earlier one, and makes way for it.
+ * A stream is asked for under a ticket, which its process knows before it asks the others. A process that has answered
+ * a question gives later tickets from then on. So of any two tickets the later one always hears of the earlier one, and
+ * makes way for it.
  */
 export class UserLimit {
   readonly #limit: number;
@@ -34,7 +35,7 @@ export class UserLimit {
     this.#countOf = countOf;
   }
 
-  /** Asks for a seat. Those who do not answer in time are taken to have no streams of this user. */
+  /** Reserves a slot. A process that does not answer in time counts as one without streams of this user. */
   async reserve(user: string, ask: (question: Question) => Promise<Poll>): Promise<Slot> {
     this.#time = Math.max(Date.now(), this.#time + 1);
     const ticket: Ticket = { time: this.#time, process: this.#process };
@@ -47,26 +48,26 @@ export class UserLimit {
     };
     try {
       const { answers } = await ask({ slots: user, ticket });
-      const others = (answers as readonly Taken[]).filter((answer) => answer.process !== this.#process);
-      // This process may not have been asked, when it has just started; and it knows better by now.
-      const taken = [...others, this.#takenBefore(user, ticket)].reduce((sum, each) => sum + each.taken, 0);
-      return { isFree: taken < this.#limit, release };
+      const others = (answers as readonly Count[]).filter((answer) => answer.process !== this.#process);
+      // This process counts for itself: it may be too new to have been asked, and its answer may be old by now.
+      const streams = [...others, this.#countBefore(user, ticket)].reduce((sum, each) => sum + each.streams, 0);
+      return { isFree: streams < this.#limit, release };
     } catch (error) {
       release();
       throw error;
     }
   }
 
-  /** What a process that asks is told. */
-  answer(user: string, ticket: Ticket): Taken {
+  /** Answers a process that asks under a ticket. */
+  answer(user: string, ticket: Ticket): Count {
     this.#time = Math.max(this.#time, ticket.time);
-    return this.#takenBefore(user, ticket);
+    return this.#countBefore(user, ticket);
   }
 
-  #takenBefore(user: string, ticket: Ticket): Taken {
-    let taken = this.#countOf(user);
-    for (const each of this.#pending.get(user) ?? []) if (isBefore(each, ticket)) taken++;
-    return { process: this.#process, taken };
+  #countBefore(user: string, ticket: Ticket): Count {
+    let streams = this.#countOf(user);
+    for (const each of this.#pending.get(user) ?? []) if (isBefore(each, ticket)) streams++;
+    return { process: this.#process, streams };
   }
 }
 

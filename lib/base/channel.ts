@@ -3,21 +3,23 @@ import type { EventEmitter } from 'node:events';
 /**
  * One end of the channel between an app worker and the agent.
  *
- * It keeps its order; and what the agent says to all reaches every worker that lives, or none: Egg's master stands in
- * between and passes it on in one go.
+ * Messages arrive in the order in which they were sent. A message of the agent to all reaches every living worker or
+ * none: Egg's master passes it on in one go.
  */
 export interface Channel<Out, In> {
-  /** To the agent; from the agent to one worker, or to all. */
+  /** Sends to the agent; from the agent to one worker, or to all. */
   send<A extends keyof Out & string>(action: A, data: Out[A], worker?: string): void;
-  /** What is said to another worker is passed over by one that gives its name. */
+  /** Listens; a worker that gives its name hears only what is for it or for all. */
   on<A extends keyof In & string>(action: A, listener: (data: In[A]) => void, worker?: string): void;
-  /** Listens no more. */
+  /** Stops listening. */
   close(): void;
 }
 
 /**
- * Makes a channel of whatever tells what arrives, by name, and of a way to send. Egg's messenger is both; its names are
- * shared with the app, so these begin with the plugin's. What is for one worker says so: it may reach others too.
+ * Makes a channel of an emitter that emits what arrives, and of a function that sends; Egg's messenger does both.
+ *
+ * The app uses the same messenger, so names on it begin with `egg-sse:`. A message for one worker carries that worker's
+ * name, because others may get it too.
  */
 export function openChannel<Out, In>(
   arrivals: Pick<EventEmitter, 'on' | 'removeListener'>,
@@ -42,7 +44,7 @@ export function openChannel<Out, In>(
   };
 }
 
-/** The pid in a worker's name, which is where to send what is for it alone. */
+/** The pid in a worker's name: Egg's messenger sends to a worker by its pid. */
 export function pidOf(worker: string): string {
   return worker.slice(0, worker.indexOf('-'));
 }

@@ -1,13 +1,13 @@
 /**
  * A refusal by egg-sse: `code` names what was refused, the text says what was given, what is wrong and what to do.
  *
- * `status` is the HTTP status that answers it when it was a request that was refused.
+ * `status` is the HTTP status of the answer, when a request was refused.
  */
 export class SseError extends Error {
   override readonly name = 'SseError';
   readonly code: string;
   readonly status: number;
-  /** Headers of that answer. */
+  /** More headers of that answer. */
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(
@@ -22,7 +22,7 @@ export class SseError extends Error {
   }
 }
 
-/** What a client is told of an error: the text of one that is not for clients may hold secrets. */
+/** An error as a client is told of it: an error that is not for clients loses its text, which may hold secrets. */
 export function toTold(error: unknown): { readonly code: string; readonly message: string } {
   if (error instanceof SseError) return { code: error.code, message: error.message };
   const { expose, code, message } = (error ?? {}) as Partial<Record<string, unknown>>;
@@ -47,7 +47,7 @@ export function show(value: unknown): string {
   return Array.isArray(value) ? `an array of ${value.length}` : 'an object';
 }
 
-/** What was thrown, as an error. */
+/** A thrown value as an error. */
 export function toError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }

@@ -1,4 +1,4 @@
-/** Where the plugin says what an operator should know. */
+/** The log of the plugin: it says what an operator should know. */
 export interface SseLogger {
   info(message: string): void;
   warn(message: string): void;

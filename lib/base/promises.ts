@@ -1,11 +1,12 @@
 import { setImmediate } from 'node:timers';
 
 /**
- * A promise of `publish` that tells someone of its failure: whoever awaits it, or else the log.
+ * A promise whose failure is told once: to the code that awaits it, or else to the log.
  *
- * People write `app.sse.publish(…)` without `await`; a failure then must not become an unhandledRejection.
+ * Apps write `app.sse.publish(…)` without `await`; a failure then must not become an unhandledRejection, which may end
+ * the process.
  */
-export class Publication<T> extends Promise<T> {
+export class LoggedPromise<T> extends Promise<T> {
   #awaited = false;
 
   // Promises derived from it are plain ones.
@@ -13,23 +14,23 @@ export class Publication<T> extends Promise<T> {
     return Promise;
   }
 
-  /** Follows a promise; `onUnheard` hears of a failure that nobody awaits. */
-  static of<T>(promise: Promise<T>, onUnheard: (error: unknown) => void): Publication<T> {
-    const publication = new Publication<T>((resolve, reject) => {
+  /** Follows a promise; a failure that nobody awaits goes to `log`. */
+  static of<T>(promise: Promise<T>, log: (error: unknown) => void): LoggedPromise<T> {
+    const logged = new LoggedPromise<T>((resolve, reject) => {
       promise.then(resolve, (error: unknown) => {
-        // Somebody hears of it: it is no unhandledRejection.
-        void super.prototype.then.call(publication, undefined, () => undefined);
+        // A handler of its own keeps Node from calling the rejection unhandled. It is not counted as awaiting.
+        void super.prototype.then.call(logged, undefined, () => undefined);
         reject(error);
-        // Whoever awaits it has said so by the end of this turn.
+        // Code that awaits the promise has called `then` by the end of this turn.
         setImmediate(() => {
-          if (!publication.#awaited) onUnheard(error);
+          if (!logged.#awaited) log(error);
         });
       });
     });
-    return publication;
+    return logged;
   }
 
-  // oxlint-disable-next-line unicorn/no-thenable -- it is a promise; this is how it learns that somebody waits
+  // oxlint-disable-next-line unicorn/no-thenable -- it is a promise; `then` is how it learns that it is awaited
   override then<A = T, B = never>(
     onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
@@ -39,7 +40,7 @@ export class Publication<T> extends Promise<T> {
   }
 }
 
-/** Follows a promise for so many ms; after that, what `onLate` returns or throws. */
+/** Follows a promise for `ms`; if it is not settled by then, the result is what `onLate` returns or throws. */
 export async function within<T>(ms: number, promise: Promise<T>, onLate: () => T): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<T>((resolve, reject) => {

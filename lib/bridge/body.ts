@@ -3,23 +3,23 @@ import { type Http2ServerRequest, constants } from 'node:http2';
 import type { SseResponse, SseRequest } from '../connection/wire';
 import { SseError } from '../base/error';
 
-/** What a request's body may cost. */
+/** The bounds of a request's body. */
 export interface BodyBounds {
   readonly maxBytes: number;
-  /** ms until it must be here */
+  /** ms until all of it must have arrived */
   readonly timeout: number;
 }
 
-// What is read of a body that nobody wants, so that its sender gets to read the refusal: a socket that is closed with
-// unread bytes in it is reset, and what it was sent is lost.
+// A refused body is read on within these bounds, so that its sender gets to read the refusal: a socket that is closed with
+// unread bytes in it is reset, and the answer is lost.
 const LINGER_BYTES = 1024 * 1024;
 const LINGER_MS = 2_000;
 
 /**
  * Reads a body; `undefined` when the client left meanwhile.
  *
- * Never holds more than `maxBytes` and never waits longer than `timeout`: rejects with `SseError` `ERR_SSE_TOO_LARGE`
- * (413) or `ERR_SSE_TOO_SLOW` (408).
+ * Rejects with `SseError` as soon as there are more than `maxBytes` (`ERR_SSE_TOO_LARGE`, 413) or `timeout` is over
+ * (`ERR_SSE_TOO_SLOW`, 408).
  */
 export function readBody(request: SseRequest, { maxBytes, timeout }: BodyBounds): Promise<Buffer | undefined> {
   return new Promise((resolve, reject) => {
@@ -60,8 +60,8 @@ export function readBody(request: SseRequest, { maxBytes, timeout }: BodyBounds)
 }
 
 /**
- * Sends an answer whose head is set, whether or not the request's body was read. The client can read it even when it is
- * still sending: what it sends is thrown away, up to a bound. A connection whose next request would be far off ends.
+ * Sends an answer whose head is set, whether or not the request's body was read. The client can read it even while it is
+ * still sending: the rest of the body is read and thrown away, up to a bound. A connection with more rest than that ends.
  */
 export function endWith(request: SseRequest, response: SseResponse, status: number, body: Buffer): void {
   if (isHttp2(request)) {
@@ -71,12 +71,12 @@ export function endWith(request: SseRequest, response: SseResponse, status: numb
     response.end(body);
     return;
   }
-  // The rest of a small body is here in no time, unless it was waited for already.
+  // The rest of a small body arrives soon, but not that of one that has been too slow already.
   const closes = !request.complete && (status === 408 || !(declaredBytes(request) <= LINGER_BYTES));
   if (closes) response.setHeader('Connection', 'close');
   response.writeHead(status);
   if (closes) {
-    // Node closes the socket as soon as it is ended. The client knows from Content-Length that it has all of it.
+    // Node closes the socket when the response ends, so it ends later. Content-Length tells the client that it has it all.
     (response as ServerResponse).write(body);
     discardRest(request, () => response.end());
   } else {
@@ -102,7 +102,7 @@ function discardRest(request: SseRequest, onEnd: () => void): void {
   request.on('data', onData).once('end', end).once('close', end).resume();
 }
 
-/** NaN when the request does not say. */
+/** The length that the request declares; NaN if it declares none. */
 function declaredBytes(request: SseRequest): number {
   return Number(request.headers['content-length']);
 }

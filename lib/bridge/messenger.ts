@@ -1,13 +1,12 @@
 import type { EventEmitter } from 'node:events';
 import type { SseBridges } from '../options/bridges';
 import type { SseLogger } from '../base/logger';
-import { Carrier } from './carrier';
-import { toMessage, type Publishing } from './publishing';
+import { Carrier, toMessage, type Publishing } from './publishing';
 
 /**
  * Publishes the data of messenger actions, in the agent: once per host, however many workers there are.
  *
- * Data that cannot be published is logged, once for each action and cause, and disturbs nobody.
+ * Data that cannot be published is logged, once for each action and cause, and stops nothing else.
  */
 export class MessengerBridge {
   readonly #messenger: Pick<EventEmitter, 'on' | 'removeListener'>;
@@ -34,7 +33,7 @@ export class MessengerBridge {
     }
   }
 
-  /** Listens no more. Safe to call twice. */
+  /** Stops listening. Safe to call twice. */
   stop(): void {
     for (const [action, listener] of this.#listeners) this.#messenger.removeListener(action, listener);
     this.#listeners.clear();

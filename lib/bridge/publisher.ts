@@ -7,10 +7,10 @@ import { endWith, readBody } from './body';
 import { submissionReader } from './submission';
 import { publishTo, type Publishing } from './publishing';
 
-// When there was no order; a new agent is there after a second or two.
+// After a 503: a new agent is there in a second or two.
 const RETRY_AFTER_S = 2;
 
-/** Publishes what services that are not Egg post, of reach `everywhere`, and answers the receipt. */
+/** Publishes messages that other services post, with reach `everywhere`, and answers with the receipt. */
 export class Publisher {
   readonly #sse: Publishing;
   readonly #options: SsePublisher;
@@ -22,12 +22,12 @@ export class Publisher {
     this.#digests = [options.secret ?? []].flat().map(digest);
   }
 
-  /** One, if it is on. */
+  /** The publisher that `config.sse.publisher` asks for, if it is on. */
   static of(sse: Publishing, options: SsePublisher | false): Publisher | undefined {
     return isOn(options) ? new Publisher(sse, options) : undefined;
   }
 
-  /** Publishes what a POST asks for, or refuses with a JSON text that says why. */
+  /** Publishes the message of a POST, or refuses it with JSON that says why. */
   async serve(request: SseRequest, response: SseResponse): Promise<void> {
     try {
       this.#authenticate(request);
@@ -40,7 +40,7 @@ export class Publisher {
     } catch (error) {
       if (!(error instanceof SseError)) throw error;
       const { code, message, status } = error;
-      // What was understood as HTTP, but cannot be published.
+      // The request was understood, but its message cannot be published: that is a 422.
       answer(request, response, status === 400 ? 422 : status, { code, message });
     }
   }
@@ -57,7 +57,7 @@ export class Publisher {
       );
     }
     const given = digest(token);
-    // All of them are compared, and digests, so that the time it takes says nothing about any.
+    // Every secret is compared, and by its digest, so that the time this takes tells nothing about any.
     const matches = this.#digests.filter((each) => timingSafeEqual(each, given));
     if (matches.length > 0) return;
     throw new SseError('ERR_SSE_WRONG_SECRET', 'the secret is wrong; send that of config.sse.publisher', {
@@ -70,7 +70,7 @@ export class Publisher {
     if (allowed === null) return;
     const asked: readonly unknown[] = all === true ? [ALL] : [key].flat();
     for (const each of asked) {
-      // What is no key is refused by `publish`, which says why.
+      // A value that is no key is left to `publish`, which says what is wrong.
       if (typeof each !== 'string' || allowed.some((pattern) => covers(pattern, each))) continue;
       throw new SseError(
         'ERR_SSE_SCOPE',
@@ -93,7 +93,7 @@ function answer(request: SseRequest, response: SseResponse, status: number, cont
   endWith(request, response, status, body);
 }
 
-/** RFC 6750, 3: who sent no token learns only what is asked for. */
+/** RFC 6750, 3: a request without a token is told only the scheme, and no error. */
 function challengeOf({ code }: { code?: string }): string | undefined {
   if (code === 'ERR_SSE_SECRET') return 'Bearer realm="egg-sse"';
   if (code === 'ERR_SSE_WRONG_SECRET') return 'Bearer realm="egg-sse", error="invalid_token"';

@@ -1,15 +1,17 @@
-import type { SseTarget } from '../options/bridges';
+import { SseError } from '../base/error';
+import type { SseLogger } from '../base/logger';
 import { FIELDS, type SseEvent, type SseMessage } from '../message/message';
+import type { PublishOptions, Receipt } from '../message/publish';
 import type { Reach } from '../message/reach';
-import type { Receipt, PublishOptions } from '../message/publish';
+import type { SseRoute, SseTarget } from '../options/bridges';
 
-/** What a bridge publishes with: `app.sse` or `agent.sse`. */
+/** The part of `app.sse` or `agent.sse` by which bridges publish. */
 export interface Publishing {
   publish(key: string | readonly string[], message: SseMessage, options?: PublishOptions): Promise<Receipt>;
   publishAll(message: SseMessage, options?: PublishOptions): Promise<Receipt>;
 }
 
-/** Publishes to whom a target means. */
+/** Publishes to the connections of a target. */
 export function publishTo(
   sse: Publishing,
   { key, all }: SseTarget,
@@ -19,9 +21,46 @@ export function publishTo(
   return all === true ? sse.publishAll(message, { reach }) : sse.publish(key!, message, { reach });
 }
 
+// Each failure is remembered, to be said once; a sender that varies its failures must not fill the memory.
+const MAX_SAID = 1_000;
+
 /**
- * The message of what came from elsewhere: of an object with `data` and no other fields than those of a message, that
- * very message; of anything else, one with it as data. Nothing at all is a message without data.
+ * Publishes the messages that arrive at a bridge, in the order in which they arrive.
+ *
+ * A message that cannot be published is logged, once for each source and cause, and stops no other.
+ */
+export class Carrier {
+  readonly #sse: Publishing;
+  readonly #logger: Pick<SseLogger, 'error'>;
+  readonly #said = new Set<string>();
+
+  constructor(sse: Publishing, logger: Pick<SseLogger, 'error'>) {
+    this.#sse = sse;
+    this.#logger = logger;
+  }
+
+  /** `source` says in the log where `message` came from. */
+  async carry(source: string, { event, reach = 'host', ...target }: SseRoute, message: SseEvent): Promise<void> {
+    try {
+      const named = event === undefined ? message : { event, ...message };
+      await publishTo(this.#sse, target, named, reach);
+    } catch (error) {
+      this.#say(source, error);
+    }
+  }
+
+  #say(source: string, error: unknown): void {
+    const cause = `${source} ${error instanceof SseError ? error.code : String(error)}`;
+    if (this.#said.has(cause) || this.#said.size >= MAX_SAID) return;
+    this.#said.add(cause);
+    const text = error instanceof Error ? error.message : String(error);
+    this.#logger.error(new Error(`${source} was not published: ${text} (this is said once)`, { cause: error }));
+  }
+}
+
+/**
+ * Makes a message of a value from elsewhere. An object with `data` and no fields but those of a message is that message.
+ * Any other value is the data of one; `undefined` is a message without data.
  */
 export function toMessage(arrived: unknown): SseEvent {
   if (arrived === undefined) return {};
@@ -34,8 +73,8 @@ function isMessage(value: unknown): value is SseEvent {
 }
 
 /**
- * The message of a text from elsewhere: of the JSON of an object with `data` and no other fields than those of a message,
- * that very message; of any other text, one with it as data.
+ * Makes a message of a text from elsewhere. The JSON of an object with `data` and no fields but those of a message is
+ * that message. Any other text is the data of one.
  */
 export function readMessage(text: string): SseEvent {
   const parsed = parse(text);
@@ -43,12 +82,12 @@ export function readMessage(text: string): SseEvent {
 }
 
 function parse(text: string): unknown {
-  // Most texts are no objects.
+  // Most texts are no object's JSON: to parse them and fail would cost more than the look.
   if (!/^\s*\{/.test(text)) return undefined;
   try {
     return JSON.parse(text);
   } catch {
-    // It is a text, then.
+    // Not JSON after all: the text itself is the data.
     return undefined;
   }
 }

@@ -1,27 +1,29 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { SseRedisBridge, SseRoute } from '../options/bridges';
+import type { SseOptions } from '../options/options';
+import { saysWhere } from '../options/redis';
 import type { SseLogger } from '../base/logger';
 import { connectRedis, whenAborted, whenEnded, answered, type RedisClient, type RedisSettings } from '../redis/client';
+import { redisOf, type EggProcess } from '../redis/settings';
 import { supervise, type Supervision } from '../redis/supervise';
-import { Carrier } from './carrier';
-import { readMessage, type Publishing } from './publishing';
+import { Carrier, readMessage, type Publishing } from './publishing';
 
-/** How long things may take, in ms. */
+/** Times of the bridge, in ms. */
 export interface RedisBridgeTimes {
-  /** It looks so often whether its connection still works. */
+  /** How long after a look whether the connection works comes the next. */
   readonly beat: number;
-  /** Redis may take so long to answer. */
+  /** How long Redis may take to answer. */
   readonly answer: number;
 }
 
 const TIMES: RedisBridgeTimes = { beat: 2_000, answer: 5_000 };
 
 /**
- * Publishes what others publish in Redis, in the agent: once per host, with one connection, however many workers there
- * are. Each host has a subscription of its own.
+ * Publishes the messages of Redis channels, in the agent: once per host, with one connection, however many workers there
+ * are. Each host subscribes for itself.
  *
- * Redis keeps nothing of it: what is said there while the connection is broken is lost. What cannot be published is
- * logged, once for each channel or pattern and cause, and disturbs nobody.
+ * Redis does not keep messages of channels: those of a time without connection are lost. A message that cannot be
+ * published is logged, once for each channel or pattern and cause, and stops no other.
  */
 export class RedisBridge {
   readonly #settings: RedisSettings;
@@ -45,6 +47,20 @@ export class RedisBridge {
     this.#times = { ...TIMES, ...parts.times };
   }
 
+  /** The bridge that `config.sse.bridges.redis` asks for, if it does, with a Redis of its own or `config.sse.redis`. */
+  static of(
+    egg: EggProcess,
+    { bridges: { redis: bridge }, redis }: Pick<SseOptions, 'bridges' | 'redis'>,
+    sse: Publishing,
+  ): RedisBridge | undefined {
+    if (bridge === undefined) return undefined;
+    const { channels: _, patterns: __, ...own } = bridge;
+    const settings = saysWhere(own)
+      ? redisOf(egg, own, 'config.sse.bridges.redis')
+      : redisOf(egg, redis as Exclude<typeof redis, false>);
+    return new RedisBridge(settings, bridge, { sse, logger: egg.coreLogger });
+  }
+
   /** Subscribes, and does so again whenever the connection is lost. Redis may be away. */
   start(): void {
     this.#supervision = supervise(
@@ -54,7 +70,7 @@ export class RedisBridge {
     );
   }
 
-  /** Listens no more. Safe to call twice. */
+  /** Stops listening. Safe to call twice. */
   async stop(): Promise<void> {
     await this.#supervision?.stop();
   }
@@ -68,7 +84,7 @@ export class RedisBridge {
         this.#carry('channel', channel, this.#channels.get(channel), channel, text);
       });
       client.on('pmessage', (pattern: string, channel: string, text: string) => {
-        // Each client gets one copy: a channel with a route of its own has no other.
+        // A channel with a route of its own has no other, so that each client gets one copy.
         if (this.#channels.has(channel)) return;
         this.#carry('pattern', pattern, this.#patterns.get(pattern), channel, text);
       });
@@ -85,7 +101,7 @@ export class RedisBridge {
       if (all.length > 0) await answered(this.#times.answer, client.call(command, ...all));
     };
     for (;;) {
-      // To subscribe again changes nothing, and asks the very connection that messages come by, in a Redis Cluster too.
+      // A repeated subscribe changes nothing, and tests the connection that messages come by, in a Redis Cluster too.
       await subscribe('subscribe', this.#channels.keys());
       await subscribe('psubscribe', this.#patterns.keys());
       up();

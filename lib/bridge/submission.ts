@@ -3,7 +3,7 @@ import { SseError, show } from '../base/error';
 import type { SseEvent } from '../message/message';
 import type { SseRequest } from '../connection/wire';
 
-/** What a request asks to publish, and to whom. */
+/** The message that a request asks to publish, and its target. */
 export interface Submission {
   readonly target: SseTarget;
   readonly message: SseEvent;
@@ -19,9 +19,9 @@ const READERS = new Map<string, Reader>([
 ]);
 
 /**
- * Finds out how a request's body is to be read, before it is.
+ * Finds the reader of a request's body, before the body is there.
  *
- * Throws `SseError` `ERR_SSE_CONTENT_TYPE` (415). What it returns throws `ERR_SSE_BODY` and `ERR_SSE_KEY`.
+ * Throws `SseError` `ERR_SSE_CONTENT_TYPE` (415). The reader throws `ERR_SSE_BODY` and `ERR_SSE_KEY`.
  */
 export function submissionReader(request: SseRequest): (body: Buffer) => Submission {
   const { 'content-type': type, 'content-encoding': encoding } = request.headers;
@@ -65,7 +65,7 @@ function decode(body: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(body);
   } catch (cause) {
-    throw new SseError('ERR_SSE_BODY', 'the body is not UTF-8', { cause });
+    throw new SseError('ERR_SSE_BODY', 'the body is not UTF-8; send it as UTF-8', { cause });
   }
 }
 
@@ -74,7 +74,11 @@ function readJson(text: string): ReadonlyMap<string, unknown> {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new SseError('ERR_SSE_BODY', `the body is not JSON (${(cause as Error).message})`, { cause });
+    throw new SseError(
+      'ERR_SSE_BODY',
+      `the body is not JSON (${(cause as Error).message}); send an object, { key, event?, data?, id? }`,
+      { cause },
+    );
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new SseError('ERR_SSE_BODY', `the body is ${show(value)}; it must be an object, { key, event?, data?, id? }`);
@@ -82,7 +86,7 @@ function readJson(text: string): ReadonlyMap<string, unknown> {
   return new Map(Object.entries(value));
 }
 
-/** As browsers and curl write it; unlike `URLSearchParams`, it refuses what is not UTF-8, and knows what came twice. */
+/** Reads a form as browsers and curl write it. Unlike `URLSearchParams`, it refuses bytes that are not UTF-8, and doubles. */
 function readForm(text: string): ReadonlyMap<string, unknown> {
   const fields = new Map<string, unknown>();
   const keys: string[] = [];
@@ -107,7 +111,11 @@ function decodePart(part: string): string {
   try {
     return decodeURIComponent(part.replaceAll('+', ' '));
   } catch (cause) {
-    throw new SseError('ERR_SSE_BODY', `${show(part)} in the form is not percent-encoded UTF-8`, { cause });
+    throw new SseError(
+      'ERR_SSE_BODY',
+      `${show(part)} in the form is not percent-encoded UTF-8; encode it as encodeURIComponent does`,
+      { cause },
+    );
   }
 }
 

@@ -3,7 +3,7 @@ import { type Broker, type Draft, type Poll, type Question, type Replica, NO_LOS
 import { newEpoch, type Position } from '../order/cursor';
 import { SseError } from '../base/error';
 
-/** Orders messages within this process: all that one without workers needs. */
+/** Orders messages within this process, for an app without workers. */
 export class MemoryBroker implements Broker {
   readonly #epoch = newEpoch();
   #seq = 0;
@@ -21,12 +21,12 @@ export class MemoryBroker implements Broker {
     if (this.#replica === undefined) throw new SseError('ERR_SSE_STOPPED', 'this process is going', { status: 503 });
     const position = { epoch: this.#epoch, seq: ++this.#seq };
     this.#replica.deliver(draft, position);
-    // Lets the loop turn, so that one who publishes much and awaits each goes at the pace of the pump.
+    // The loop turns once, so that a publisher that awaits each of many publishes goes at the pace of the pump.
     await (this.#turn ??= this.#nextTurn());
     return position;
   }
 
-  /** One for all who publish in a turn. */
+  /** One promise for all publishes of a turn. */
   async #nextTurn(): Promise<void> {
     await nextTurn();
     this.#turn = undefined;

@@ -1,7 +1,7 @@
 import type { Position } from '../order/cursor';
 import { SseError } from '../base/error';
 
-/** A draft with its publisher's number; the publisher's name and the number are its nonce. */
+/** A draft with its publisher's number. The publisher's name and the number are the nonce of the message. */
 export interface Numbered<Draft> {
   readonly number: number;
   readonly draft: Draft;
@@ -15,12 +15,12 @@ interface Pending<Draft> {
   reject(error: SseError): void;
 }
 
-// Publishers that outrun whoever orders, or publish while it is away.
+// The most that publishers may have waiting when they outrun the order, or publish while there is none.
 const MAX_BYTES = 32 * 1024 * 1024;
-// What a waiting draft costs besides its text.
+// The memory of a waiting draft besides its text.
 const DRAFT_BYTES = 512;
 
-/** What this process has published and not yet heard back in the order: bounded in bytes and in time. */
+/** The drafts of this process that have no place in the order yet: bounded in bytes and in time. */
 export class Outbox<Draft extends { readonly body: string }> {
   readonly #patience: number;
   readonly #why: string;
@@ -30,7 +30,7 @@ export class Outbox<Draft extends { readonly body: string }> {
   #closed = false;
   #onEmpty: (() => void) | undefined;
 
-  /** A draft that waits longer than `patience` ms fails; `why` says, then, what did not happen. */
+  /** A draft that waits longer than `patience` ms fails; its error begins with `why`. */
   constructor(patience: number, why: string) {
     this.#patience = patience;
     this.#why = why;
@@ -40,7 +40,11 @@ export class Outbox<Draft extends { readonly body: string }> {
     return this.#pending.size === 0;
   }
 
-  /** Takes a draft; `promise` tells its place once it is settled. */
+  /**
+   * Adds a draft; `promise` resolves with its place.
+   *
+   * Throws `SseError` `ERR_SSE_OUTBOX_FULL` when too much waits, `ERR_SSE_STOPPED` once it is closed.
+   */
   add(draft: Draft): Numbered<Draft> & { promise: Promise<Position> } {
     if (this.#closed) throw stopped();
     const bytes = DRAFT_BYTES + draft.body.length;
@@ -60,23 +64,23 @@ export class Outbox<Draft extends { readonly body: string }> {
     return { number, draft, promise };
   }
 
-  /** What waits, oldest first, after a number. */
+  /** The drafts that wait, oldest first, after a number. */
   *after(number = 0): Generator<Numbered<Draft>> {
     for (const [each, { draft }] of this.#pending) if (each > number) yield { number: each, draft };
   }
 
   /** Says that a draft has its place. */
-  settle(number: number, position: Position): void {
-    this.#take(number)?.resolve(position);
+  place(number: number, position: Position): void {
+    this.#remove(number)?.resolve(position);
   }
 
-  /** Fails what has waited for too long. */
+  /** Fails the drafts that have waited for too long. */
   expire(): void {
     const now = performance.now();
     for (const [number, { expiresAt }] of this.#pending) {
-      // They wait in the order they came, all for the same time.
+      // Drafts stand in the order they came and all wait equally long: the rest are younger.
       if (expiresAt > now) break;
-      this.#take(number)!.reject(
+      this.#remove(number)!.reject(
         new SseError(
           'ERR_SSE_UNAVAILABLE',
           `${this.#why} in ${this.#patience} ms; it may still be sent: publish it again if it may come twice`,
@@ -86,7 +90,7 @@ export class Outbox<Draft extends { readonly body: string }> {
     }
   }
 
-  /** Resolves when nothing waits, or after so many ms. */
+  /** Resolves when no draft waits, or after so many ms. */
   drain(ms: number): Promise<void> {
     if (this.isEmpty) return Promise.resolve();
     return new Promise((resolve) => {
@@ -98,13 +102,13 @@ export class Outbox<Draft extends { readonly body: string }> {
     });
   }
 
-  /** Fails what waits, and takes nothing more. */
+  /** Fails the drafts that wait, and accepts no more. */
   close(): void {
     this.#closed = true;
-    for (const number of this.#pending.keys()) this.#take(number)!.reject(stopped());
+    for (const number of this.#pending.keys()) this.#remove(number)!.reject(stopped());
   }
 
-  #take(number: number): Pending<Draft> | undefined {
+  #remove(number: number): Pending<Draft> | undefined {
     const pending = this.#pending.get(number);
     if (pending === undefined) return undefined;
     this.#pending.delete(number);

@@ -1,20 +1,20 @@
-/** What was answered, by name, and whether all have answered who were to. */
+/** The answers, by name, and whether all processes that were asked have answered. */
 export interface Outcome {
   readonly answers: ReadonlyMap<string, unknown>;
   readonly complete: boolean;
 }
 
-interface OpenPoll {
+interface Waiting {
   readonly answers: Map<string, unknown>;
-  /** Who is to answer; undefined as long as that is not known. */
+  /** The names of those asked; undefined as long as they are not known. */
   asked: readonly string[] | undefined;
   finish(complete: boolean): void;
 }
 
-/** Questions that are out: who is to answer, and what was answered. */
+/** Questions to other processes, each with a deadline: which of them are asked, and what they have answered. */
 export class Polls {
   readonly #patience: number;
-  readonly #open = new Map<number, OpenPoll>();
+  readonly #waiting = new Map<number, Waiting>();
   #number = 0;
 
   /** A poll is over after `patience` ms, with the answers that have come by then. */
@@ -22,43 +22,48 @@ export class Polls {
     this.#patience = patience;
   }
 
-  /** Asks under a number; `ask` says who is to answer, when some may have done so. One that fails ends the poll. */
-  take(ask: (poll: number) => readonly string[] | Promise<readonly string[]>): Promise<Outcome> {
+  /**
+   * Sends a question under a number, and resolves when all have answered, or with what there is at the deadline.
+   *
+   * `send` returns the names of those it has asked; an answer may come before they are known. When it fails, the poll
+   * is over.
+   */
+  ask(send: (poll: number) => readonly string[] | Promise<readonly string[]>): Promise<Outcome> {
     const number = ++this.#number;
     return new Promise((resolve) => {
-      const open: OpenPoll = {
+      const poll: Waiting = {
         answers: new Map(),
         asked: undefined,
         finish: (complete) => {
           clearTimeout(timer);
-          this.#open.delete(number);
-          resolve({ answers: open.answers, complete });
+          this.#waiting.delete(number);
+          resolve({ answers: poll.answers, complete });
         },
       };
-      const timer = setTimeout(() => open.finish(false), this.#patience);
-      this.#open.set(number, open);
+      const timer = setTimeout(() => poll.finish(false), this.#patience);
+      this.#waiting.set(number, poll);
       const learn = async (): Promise<void> => {
-        open.asked = await ask(number);
-        finishIfAll(open);
+        poll.asked = await send(number);
+        finishIfAll(poll);
       };
-      learn().catch(() => open.finish(false));
+      learn().catch(() => poll.finish(false));
     });
   }
 
-  /** Takes an answer; that of a poll which is over is nobody's. */
+  /** Hears an answer; one that comes after its poll is over is passed over. */
   hear(poll: number, name: string, answer: unknown): void {
-    const open = this.#open.get(poll);
-    if (open === undefined) return;
-    open.answers.set(name, answer);
-    finishIfAll(open);
+    const waiting = this.#waiting.get(poll);
+    if (waiting === undefined) return;
+    waiting.answers.set(name, answer);
+    finishIfAll(waiting);
   }
 
-  /** Ends all polls. */
+  /** Ends all polls, with the answers that have come. */
   stop(): void {
-    for (const { finish } of this.#open.values()) finish(false);
+    for (const { finish } of this.#waiting.values()) finish(false);
   }
 }
 
-function finishIfAll({ asked, answers, finish }: OpenPoll): void {
+function finishIfAll({ asked, answers, finish }: Waiting): void {
   if (asked?.every((name) => answers.has(name)) === true) finish(true);
 }

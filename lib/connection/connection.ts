@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Admission } from '../access/authorizer';
 import type { Reader } from '../log/reader';
-import { encodeOwn, PING } from '../message/message';
+import { encodeOwn, PING } from '../message/frame';
 import { GZIP_HEADER, NOTHING_SHARED, type SharedDeflate } from './deflate';
 import type { KeySet } from './key_sets';
 import { wireOf, type SseRequest, type SseResponse, type Wire } from './wire';

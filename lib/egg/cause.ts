@@ -4,8 +4,8 @@ import type { Cause } from '../message/reach';
 const CAUSE = Symbol('egg-sse.cause');
 
 /**
- * Marks the context that code runs in, at the door it comes in by, with what caused it. Egg carries the context on to
- * everything that the code starts: timers, and listeners to the end of the answer.
+ * Marks the context that code runs in with its cause, at the door where the code comes in. Egg carries the context on
+ * to everything that the code starts: timers, and listeners to the end of the answer.
  */
 export function mark(context: object, cause: Cause): void {
   (context as { [CAUSE]?: Cause })[CAUSE] = cause;
@@ -16,7 +16,7 @@ export function markOf(context: object): Cause | undefined {
   return (context as { [CAUSE]?: Cause })[CAUSE];
 }
 
-/** What caused the code that runs, if a request or a schedule did. */
+/** The cause of the code that runs now, if it is a request or a schedule. */
 export function currentCause(app: Application): Cause | undefined {
   const ctx = app.currentContext;
   if (ctx === undefined) return undefined;
@@ -26,7 +26,7 @@ export function currentCause(app: Application): Cause | undefined {
   return ctx.method === 'SCHEDULE' ? { kind: 'schedule', type: String(ctx.query.type) } : undefined;
 }
 
-/** Work that runs in the background, in a context of its own, has the cause of the code that starts it. */
+/** Gives work in the background, which runs in a context of its own, the cause of the code that starts it. */
 export function inheritCause(app: Application): void {
   const { createAnonymousContext } = app;
   app.createAnonymousContext = (...args) => {

@@ -1,14 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { giveAnswer, type KoaContext } from './answer';
+import { answerByStream, type KoaContext } from './answer';
 import { handOver } from './context';
 import type { Endpoint } from '../http/endpoint';
 import type { OpenOptions } from '../options/open';
 import { SseStream } from '../http/stream';
 
-/** What of Egg's `ctx` makes a stream. */
+/** The part of Egg's `ctx` that becomes a stream. */
 type RequestContext = KoaContext & { readonly req: IncomingMessage; readonly res: ServerResponse };
 
-/** `ctx.sse`: what a controller can make of its request. */
+/** `ctx.sse`: makes a stream of a controller's request. */
 export class RequestSse {
   readonly #endpoint: Endpoint;
   readonly #ctx: RequestContext;
@@ -21,16 +21,17 @@ export class RequestSse {
 
   /**
    * Makes this request, of whatever method, a stream, and returns it at once. The app's authorizer, the limits and the
-   * shutdown hold as for the stream endpoint: who is not let in is answered why, and the stream is over.
+   * shutdown apply as at the stream endpoint: a client that is not let in gets the reason as answer, and the stream is
+   * over.
    *
-   * Throws `SseError`, nothing done: `ERR_SSE_OPTIONS`, what a `first` that cannot be sent throws, and `ERR_SSE_OPEN` when
-   * the request is answered already.
+   * Throws `SseError`, nothing done: `ERR_SSE_OPTIONS`, the error of a `first` that cannot be sent, and `ERR_SSE_OPEN`
+   * when the request is answered already.
    */
   open(options?: OpenOptions): SseStream {
     const ctx = this.#ctx;
-    // The app's authorizer is asked again about an open stream: its request must not be answered twice.
+    // This request may only run again for the authorizer, while its stream is open: it must not be answered twice.
     const stream = handOver(ctx.req, ctx) ? SseStream.none() : this.#endpoint.open(ctx.req, ctx.res, options, ctx);
-    giveAnswer(ctx, stream);
+    answerByStream(ctx, stream);
     return stream;
   }
 }

@@ -3,25 +3,25 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => unknown;
 
-/** What of a context is used here. */
+/** The part of Egg's context that is used here. */
 interface KoaContext {
   onerror(error: Error): void;
 }
 
-/** What of an app is used here: Koa's, with Egg's storage of the present context. */
+/** The part of Egg's app that is used here. */
 interface KoaApp<Ctx extends KoaContext> {
   callback(): Handler;
   createContext(request: IncomingMessage, response: ServerResponse): unknown;
   readonly ctxStorage: AsyncLocalStorage<Ctx>;
 }
 
-// The same for all: they are many.
+// Shared by all requests: there may be very many.
 const NONE: string[] = [];
 const NO_HEADERS = {};
 
 /**
- * Has `serve` answer GET and HEAD of a path before any middleware, and before Koa hangs a context on the response, for as
- * long as that is open. The context that `serve` gets is new, and nobody's afterwards.
+ * Has `serve` answer GET and HEAD of a path before any middleware, and before Koa ties a context to the response, which
+ * would stay in memory for as long as the response is open. `serve` gets a new context, which is free when it is done.
  */
 export function answerEarly<Ctx extends KoaContext>(
   app: KoaApp<Ctx>,
@@ -40,11 +40,11 @@ export function answerEarly<Ctx extends KoaContext>(
 }
 
 /**
- * Lets go of a request's headers, which Node keeps as they came and parsed, for as long as the answer is open; with
- * `isAskedAgain` of those as they came only.
+ * Lets go of a request's headers, which Node keeps twice, raw and parsed, for as long as the answer is open.
+ * `isAskedAgain`: the authorizer may read the parsed ones again, so only the raw ones go.
  */
 export function forgetHeaders(request: IncomingMessage, isAskedAgain: boolean): void {
-  // Those of HTTP/2 cannot be given away.
+  // The headers of an HTTP/2 request cannot be replaced.
   if (request.httpVersionMajor !== 1) return;
   request.rawHeaders = NONE;
   if (!isAskedAgain) request.headers = NO_HEADERS;

@@ -1,7 +1,7 @@
 import type { SseError } from '../base/error';
 import { isOver, type SseRequest, type SseResponse } from '../connection/wire';
 import type { Events } from '../hub/events';
-import { encodeOwn } from '../message/message';
+import { encodeOwn } from '../message/frame';
 import { isOn } from '../options/bridges';
 import type { OpenOptions } from '../options/open';
 import { mergeHeaders, type SseOptions } from '../options/options';

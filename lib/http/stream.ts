@@ -2,11 +2,12 @@ import { setImmediate } from 'node:timers';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { SseError, toTold } from '../base/error';
 import type { SseLogger } from '../base/logger';
-import { Publication } from '../base/promises';
+import { LoggedPromise } from '../base/promises';
 import type { CloseReason, Connection, Feed } from '../connection/connection';
 import type { SseResponse } from '../connection/wire';
 import type { Joined } from '../hub/joining';
-import { encode, encodeOwn, toFrame, type EncodedEvent, type SseMessage } from '../message/message';
+import { encodeOwn, toFrame, type EncodedEvent } from '../message/frame';
+import { encode, type SseMessage } from '../message/message';
 import type { First } from '../options/open';
 import { Source, type SseSource } from './source';
 
@@ -97,7 +98,7 @@ export class SseStream {
    * first one before the end of the stream is logged.
    */
   send(message: SseMessage): Promise<void> {
-    return Publication.of(this.#send(message), (error) => {
+    return LoggedPromise.of(this.#send(message), (error) => {
       // A client that has left is no failure, and one line is enough for all messages that are too many for a slow one.
       if (error === this.#over?.error || this.#hasLogged) return;
       this.#hasLogged = true;

@@ -7,9 +7,8 @@ import { toFrames } from '../log/gaps';
 import type { Log } from '../log/log';
 import type { Beginning } from '../log/reader';
 import type { Readers } from '../log/readers';
-import { Throttle } from '../log/throttle';
 import { idOf, isRunKey } from '../message/keys';
-import type { EncodedEvent } from '../message/message';
+import type { EncodedEvent } from '../message/frame';
 import type { SseOptions } from '../options/options';
 import type { LastEventId } from '../order/cursor';
 import type { Pump } from '../pump/pump';
@@ -133,12 +132,13 @@ export class Joins {
     const keys = isPrivate ? keysOfPrivate : client.keys;
     const now = performance.now();
     const set = this.#keySets.hold(heldBy({ ...client, keys }), showsKeys);
-    const { keys: held, throttled } = set;
-    const throttle = throttled === undefined || isPrivate ? undefined : new Throttle(throttled);
+    const held = set.keys;
+    const throttled = isPrivate ? undefined : set.throttled;
     const read = isPrivate ? keys : held;
     const known = newKeys.length === 0 ? read : read.filter((key) => !newKeys.includes(key));
-    const { reader, gaps } = this.#readerOf(known, { lastEventId, isBehind: how.isBehind, throttle });
-    if (known !== read) this.#readers.rekey(reader, read, throttle === undefined ? undefined : throttled);
+    const mayWait = how.isBehind || !this.unplaced.inSight;
+    const { reader, gaps } = this.#readers.join(known, { lastEventId, throttled, mayWait });
+    if (known !== read) this.#readers.rekey(reader, read, throttled);
     reader.showsKeys = showsKeys;
     reader.isOfRun = run !== undefined;
     const { maxAge, stallTimeout } = this.#options;
@@ -163,20 +163,6 @@ export class Joins {
       resumed: lastEventId !== undefined && reader.placed && gaps.length === 0,
       greet: (first) => this.#greet(connection, client, gaps, first),
     };
-  }
-
-  /** The reader of a new stream, with the gaps that its client must be told of first. */
-  #readerOf(
-    held: readonly string[],
-    from: { lastEventId: LastEventId | undefined; isBehind: boolean; throttle: Throttle | undefined },
-  ): Beginning {
-    const readers = this.#readers;
-    const { lastEventId, isBehind, throttle } = from;
-    if (held.length === 0) return { reader: readers.fromHead(held), gaps: [] };
-    const isKnown = lastEventId === undefined ? this.#log.place !== undefined : readers.knows(lastEventId, held);
-    if (!isKnown && (isBehind || !this.unplaced.inSight)) return { reader: readers.unplaced(held, throttle), gaps: [] };
-    if (lastEventId === undefined) return readers.begin(held, throttle);
-    return readers.resume(lastEventId, held, throttle);
   }
 
   #greet(connection: Connection, client: JoinRequest, gaps: Beginning['gaps'], first: EncodedEvent | undefined): void {

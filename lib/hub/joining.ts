@@ -2,7 +2,7 @@ import type { Admission } from '../access/authorizer';
 import type { Connection, Feed } from '../connection/connection';
 import type { SseResponse } from '../connection/wire';
 import { ALL } from '../message/keys';
-import type { EncodedEvent } from '../message/message';
+import type { EncodedEvent } from '../message/frame';
 import type { LastEventId } from '../order/cursor';
 
 /** A client that wants to join. */

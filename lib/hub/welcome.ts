@@ -1,5 +1,5 @@
 import { toFrames, type Gap } from '../log/gaps';
-import { encodeOwn, isFieldSafe, toFrame, type EncodedEvent } from '../message/message';
+import { encodeOwn, isFieldSafe, toFrame, type EncodedEvent } from '../message/frame';
 
 /** The client of a stream, and its grant. */
 interface Grantee {

@@ -1,5 +1,5 @@
 import { joinBodies } from '../message/delta';
-import { OWN_EVENT_PREFIX, toFrameText } from '../message/message';
+import { OWN_EVENT_PREFIX, toFrameText } from '../message/frame';
 import type { Entry } from './entry';
 
 /** The parts of a `Reader` that its frames depend on. */

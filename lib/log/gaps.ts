@@ -1,4 +1,4 @@
-import { encodeOwn } from '../message/message';
+import { encodeOwn } from '../message/frame';
 import type { LossReason } from '../order/broker';
 
 /** Messages that were not kept. */

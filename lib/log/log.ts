@@ -1,5 +1,5 @@
 import { isMailbox, isRunKey } from '../message/keys';
-import { frameBytes } from '../message/message';
+import { frameBytes } from '../message/frame';
 import type { Bounds, SseMailbox } from '../options/options';
 import type { Handover, Losses, LossReason, Message, PlacedMessage, RunPart } from '../order/broker';
 import { toCursor, type Position } from '../order/cursor';

@@ -7,7 +7,7 @@ import type { Log } from './log';
 import { cursorAt, cursorOf, idFor, idOf, merge, placeAt } from './merge';
 import type { Batch, Beginning, Reader } from './reader';
 import { begin, isMadeUpFor, knows, place, readFromHead, readUnplaced, rekey, resume } from './resume';
-import type { Throttle, ThrottledKeys } from './throttle';
+import { Throttle, type ThrottledKeys } from './throttle';
 
 /** A batch that readers at the same offset with the same keys share. */
 interface SharedBatch {
@@ -47,6 +47,22 @@ export class Readers {
   /** A reader of what comes from now on. */
   fromHead(keys: readonly string[], throttle?: Throttle): Reader {
     return readFromHead(this.#log, keys, throttle);
+  }
+
+  /**
+   * A reader of a client that joins, with its gaps: as `resume` for one that says where it was, else as `begin`. Where its
+   * place is not known yet, it waits for it if it `mayWait`, as `unplaced`.
+   */
+  join(
+    keys: readonly string[],
+    client: { lastEventId: LastEventId | undefined; throttled: ThrottledKeys | undefined; mayWait: boolean },
+  ): Beginning {
+    const { lastEventId, throttled, mayWait } = client;
+    if (keys.length === 0) return { reader: this.fromHead(keys), gaps: NO_GAPS };
+    const throttle = throttled === undefined ? undefined : new Throttle(throttled);
+    const isKnown = lastEventId === undefined ? this.#log.place !== undefined : this.knows(lastEventId, keys);
+    if (!isKnown && mayWait) return { reader: this.unplaced(keys, throttle), gaps: NO_GAPS };
+    return lastEventId === undefined ? this.begin(keys, throttle) : this.resume(lastEventId, keys, throttle);
   }
 
   /** A reader of a client that comes for the first time: mail and runs, then what comes from now on; with its gaps. */

@@ -1,31 +1,32 @@
 const FIELD = 'data: ';
 
 /**
- * A text that comes in pieces, cut anywhere, made such that the pieces, each an event of its own, add up to the text:
- * with LF for each of its line ends, and none of its characters torn apart.
+ * Makes the pieces of a text, cut anywhere, such that their events add up to the text: with LF for each of its line ends,
+ * and none of its characters torn apart.
  */
 export class Delta {
-  #held = '';
+  /** The first half of a character whose second half has not come. */
+  #half = '';
   #endsInCr = false;
 
-  /** What of the text is ready with the next piece; '' when nothing is. */
+  /** The text that is ready with the next piece; '' if none is. */
   next(piece: string): string {
-    let text = this.#held + piece;
-    this.#held = '';
-    // A line end that is cut in two is one.
+    let text = this.#half + piece;
+    this.#half = '';
+    // CRLF may be cut in two; it is one line end.
     if (this.#endsInCr && text.startsWith('\n')) text = text.slice(1);
     if (piece !== '') this.#endsInCr = piece.endsWith('\r');
     if (isHighSurrogate(text)) {
-      this.#held = text.slice(-1);
+      this.#half = text.slice(-1);
       text = text.slice(0, -1);
     }
     return text.replaceAll(/\r\n?/g, '\n');
   }
 
-  /** What is left, at the end of the text. */
+  /** The rest, at the end of the text. */
   rest(): string {
-    const rest = this.#held;
-    this.#held = '';
+    const rest = this.#half;
+    this.#half = '';
     return rest;
   }
 }

@@ -1,25 +1,25 @@
 import { SseError, show } from '../base/error';
 
-/** The keys that the plugin makes itself begin so; they never come from a URL. */
+/** The beginning of the plugin's own keys, which no client may ask for. */
 export const RESERVED_KEY_PREFIX = '@';
 
 /** The key that every connection holds: `publishAll` is a publish to it. */
 export const ALL = '@all';
 
-/** Every connection that has a user holds it. */
+/** The key of every connection that has a user. */
 const AUTHENTICATED = '@authenticated';
 
-/** Every connection that has none holds it. */
+/** The key of every connection that has no user. */
 const ANONYMOUS = '@anonymous';
 
 const RUN_PREFIX = 'run:';
-// What a URL may ask for is bounded by `maxKeyLength`, 256 unless said.
+// A run's key must fit into `config.sse.maxKeyLength`, 256 by default, or no URL could ask for it.
 const MAX_RUN_ID_LENGTH = 200;
 
-/** The keys that everybody holds: as mailboxes, the first who came would take what is meant for all. */
+/** Keys that all clients hold, or very many: as mailboxes, the first client would take the messages for all. */
 export const SHARED: ReadonlySet<string> = new Set([ALL, ANONYMOUS, AUTHENTICATED]);
 
-/** The key of a user, for `publish`: every connection that was granted with this `user` holds it. */
+/** The key of a user, for `publish`: every connection whose grant has this `user` holds it. */
 export function user(id: string | number): string {
   return `@user:${checkName(id, 'a user')}`;
 }
@@ -29,12 +29,12 @@ export function group(name: string): string {
   return `@group:${checkName(name, 'a group')}`;
 }
 
-/** The key of all who are logged in. */
+/** The key of all connections that have a user. */
 export function authenticated(): string {
   return AUTHENTICATED;
 }
 
-/** The key of all who are not. */
+/** The key of all connections that have no user. */
 export function anonymous(): string {
   return ANONYMOUS;
 }
@@ -59,7 +59,7 @@ export function idOf(key: string): string {
   return key.slice(RUN_PREFIX.length);
 }
 
-/** Whether a key is the one that a pattern names or, for a pattern that ends with `*`, begins with what stands before. */
+/** Whether a pattern covers a key: it is that key, or it ends with `*` and the key begins with the rest of it. */
 export function covers(pattern: string, key: string): boolean {
   return pattern.endsWith('*') ? key.startsWith(pattern.slice(0, -1)) : key === pattern;
 }
@@ -69,12 +69,12 @@ export function isPattern(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && !value.slice(0, -1).includes('*');
 }
 
-/** Whether a key is a mailbox, by the patterns of `mailbox.keys`. A run's is none: many read it. */
+/** Whether a key is a mailbox, by the patterns of `mailbox.keys`. A run's key is none: many clients read it. */
 export function isMailbox(patterns: readonly string[], key: string): boolean {
   return !SHARED.has(key) && !isRunKey(key) && patterns.some((pattern) => covers(pattern, key));
 }
 
-/** The ones of some keys that are mailboxes. */
+/** The mailboxes among some keys. */
 export function mailboxesOf(mailbox: { readonly keys: readonly string[] }, keys: readonly string[]): string[] {
   return keys.filter((key) => isMailbox(mailbox.keys, key));
 }

@@ -1,48 +1,48 @@
 import { SseError, show } from '../base/error';
 import { type Reach, REACHES } from './reach';
 
-/** How a message is published. */
+/** Options of `publish`. */
 export interface PublishOptions {
   /** How far it goes. Left out: as far as its cause (docs/publishing.md, "Who gets it"). */
   reach?: Reach;
-  /** Whether the receipt says how many connections took it; 2 s at most, after it has its place. Left out: no. */
+  /** Whether the receipt says how many connections took the message, within 2 s of its place in the order. Left out: no. */
   confirm?: boolean;
 }
 
-/** What `publish` promises. */
+/** The result of `publish`. */
 export interface Receipt {
   /**
-   * The id that clients get with the message. Empty: of reach `process` where there are several workers, without an id
-   * of its own; it has no place in the order, and nobody can resume from it.
+   * The id that clients get with the message. Empty for a message of reach `process` without an id of its own, where
+   * there are several workers: it has no place in the order, and no client can resume from it.
    */
   readonly id: string;
-  /** How far it goes. */
+  /** How far the message goes. */
   readonly reach: Reach;
 }
 
-/** What `publish` with `confirm` promises. */
+/** The result of `publish` with `confirm`. */
 export interface ConfirmedReceipt extends Receipt {
-  /** Connections that took it, over its reach: it was written to their sockets. */
+  /** Connections within its reach that took the message: it was written to their sockets. */
   readonly clients: number;
-  /** Whether every process in reach answered in time; what others took is not counted. */
+  /** Whether every process in reach answered in time; the connections of the others are not counted. */
   readonly complete: boolean;
 }
 
-/** How many connections there are. */
+/** The result of `total`. */
 export interface Total {
   readonly clients: number;
-  /** Whether everyone who was asked answered in time. */
+  /** Whether every process in reach answered in time; the connections of the others are not counted. */
   readonly complete: boolean;
 }
 
-/** Throws `SseError` `ERR_SSE_REACH` for what is no reach. */
+/** Throws `SseError` `ERR_SSE_REACH` for a value that is no reach. */
 export function checkReach(reach: unknown): void {
   if (!REACHES.includes(reach as Reach)) {
     throw new SseError('ERR_SSE_REACH', `reach is ${show(reach)}; it must be one of ${REACHES.join(', ')}`);
   }
 }
 
-/** Throws `SseError` `ERR_SSE_OPTIONS` for what are no options of a publish. */
+/** Throws `SseError` `ERR_SSE_OPTIONS` for a value that cannot be `PublishOptions`. */
 export function checkOptions(options: unknown): void {
   const isObject = typeof options === 'object' && options !== null;
   const unknown = isObject ? Object.keys(options).find((name) => name !== 'reach' && name !== 'confirm') : undefined;
@@ -57,7 +57,7 @@ export function checkOptions(options: unknown): void {
   );
 }
 
-/** The reason that clients are told. Throws `SseError` `ERR_SSE_OPTIONS`. */
+/** Checks a reason that clients are told. Throws `SseError` `ERR_SSE_OPTIONS`. */
 export function checkReason(reason: unknown): string {
   if (typeof reason === 'string' && reason !== '') return reason;
   throw new SseError('ERR_SSE_OPTIONS', `reason is ${show(reason)}; it must be a non-empty string`);

@@ -3,9 +3,9 @@
  */
 export type Reach = 'process' | 'host' | 'everywhere';
 
-/** What made the code run that publishes. */
+/** The cause of the code that publishes. */
 export type Cause =
-  /** An HTTP request, and what it started: one copy of the code runs, anywhere. */
+  /** An HTTP request, or code that it started: one copy of the code runs, in whichever worker. */
   | { readonly kind: 'request' }
   /** A schedule; `type` is Egg's. */
   | { readonly kind: 'schedule'; readonly type: string }
@@ -14,13 +14,17 @@ export type Cause =
   /** A listener or a timer of boot: one copy in every worker. */
   | { readonly kind: 'worker' };
 
+export const REQUEST: Cause = { kind: 'request' };
+export const WORKER: Cause = { kind: 'worker' };
+export const AGENT: Cause = { kind: 'agent' };
+
 export const REACHES: readonly Reach[] = ['process', 'host', 'everywhere'];
 
 /**
- * A message goes as far as its cause, so that every client gets one copy, whoever called.
+ * The reach of a message by its cause: so far that every client gets one copy, however many processes run the code.
  *
- * `undefined`: a cause nobody can know (a custom schedule type). Taking `process` for it is safe: a client may miss the
- * message of another worker, none gets it twice.
+ * `undefined`: the number of processes is unknown (a custom schedule type). `process` is safe then: a client may miss the
+ * message of another worker, but none gets it twice.
  */
 export function reachOf(cause: Cause): Reach | undefined {
   return cause.kind === 'schedule' ? REACH_OF_SCHEDULE.get(cause.type) : REACH_OF[cause.kind];
@@ -36,6 +40,3 @@ const REACH_OF_SCHEDULE = new Map<string, Reach>([
   ['worker', 'host'],
   ['all', 'process'],
 ]);
-export const REQUEST: Cause = { kind: 'request' };
-export const WORKER: Cause = { kind: 'worker' };
-export const AGENT: Cause = { kind: 'agent' };

@@ -1,9 +1,21 @@
-import { check, integer, isObject, MAX_MS, oneOf, optional, wrong, type Check } from './check';
-import { SseError, show } from '../base/error';
+import { type SseError, show } from '../base/error';
 import { encode } from '../message/message';
+import {
+  group,
+  integer,
+  isObject,
+  MAX_MS,
+  oneOf,
+  Option,
+  optional,
+  record,
+  when,
+  type Check,
+  type Checks,
+} from './check';
 import { saysWhere } from './redis';
 
-/** Whom a bridge publishes to: those who hold a key, or all. */
+/** The connections that a bridge publishes to: those that hold a key, or all. */
 export interface SseTarget {
   /** With several keys, a connection that holds more than one of them gets one copy. */
   key?: string | readonly string[];
@@ -11,170 +23,165 @@ export interface SseTarget {
   all?: true;
 }
 
-/** Where a bridge publishes what arrives. */
+/** The way that a bridge publishes what arrives. */
 export interface SseRoute extends SseTarget {
-  /** The name of what is published, unless it brings one. */
+  /** The event's name, unless the message that arrives has one. */
   event?: string;
-  /** Left out: `host`, as of whatever the agent publishes. */
+  /** Left out: `host`, as for all that the agent publishes. */
   reach?: 'host' | 'everywhere';
 }
 
 /**
- * `config.sse.bridges.redis`: what others publish in Redis. Besides these two it says where that Redis is, as
- * `config.sse.redis` does, which it is if nothing says so.
+ * `config.sse.bridges.redis`: Redis channels whose messages are published. Its other options say where that Redis is, as
+ * those of `config.sse.redis` do; without any, it is the Redis of `config.sse.redis`.
  */
 export interface SseRedisBridge {
-  /** By the channel; `true` is the key of the channel's name, a string is another key. */
+  /** Routes by channel: `true` publishes to the key of the channel's name, a string to the key that it is. */
   channels?: Readonly<Record<string, true | string | SseRoute>>;
-  /** By the pattern, as `PSUBSCRIBE` has it; `true` is the key of the name of the channel, not of the pattern. */
+  /** Routes by pattern of `PSUBSCRIBE`: `true` publishes to the key of the channel's name, not of the pattern. */
   patterns?: Readonly<Record<string, true | string | SseRoute>>;
-  /** The name of a client of the app's; `true`: its only one. */
+  /** The name of one of the app's own clients; `true`: its only one. */
   client?: string | true;
   /** Options of ioredis. */
   readonly [option: string]: unknown;
 }
 
-/** `config.sse.bridges`: what publishes by itself what reaches the agent from elsewhere. */
+/** `config.sse.bridges`: messages that reach the agent from elsewhere, and are published by themselves. */
 export interface SseBridges {
-  /** By the messenger's action; a string is the key. */
+  /** Routes by action of Egg's messenger; a string is the key. */
   messenger?: Readonly<Record<string, string | SseRoute>>;
   redis?: SseRedisBridge;
 }
 
 /** `config.sse.publisher`: `POST {path}`, for services that are not Egg. */
 export interface SsePublisher {
-  /** `null`: it is off. */
+  /** One or several; `null`: off. */
   secret: string | readonly string[] | null;
-  /** What may be published to: keys, or beginnings of keys with a `*` behind; `null`: everything. */
+  /** Keys that may be published to, or beginnings of keys with a `*` behind; `null`: all keys, and every connection. */
   keys: readonly string[] | null;
-  /** of a body */
+  /** bytes of a request's body */
   maxBytes: number;
-  /** ms a body may take */
+  /** ms that a body may take to arrive */
   timeout: number;
 }
 
 const MIN_SECRET_LENGTH = 16;
-// What can stand in a header as it is, after "Bearer ".
+// The characters that a header can hold after "Bearer ".
 const SECRET = /^[\x21-\x7e]+$/;
-// The names that the plugin and Egg give to their own actions.
+// Actions of the plugin and of Egg.
 const RESERVED_ACTION = /^egg-(sse:|ready$|pids$|schedule$)/;
 
-/** The options that say whom something is published to, and under what name. */
+/** The checks of a target, and of the event's name. */
 export const TARGET_CHECKS = {
-  key: optional((value) => (isKeys(value) ? undefined : 'a non-empty string, or an array of them with at least one')),
-  all: optional(oneOf(true)),
+  key: optional(when<string | readonly string[]>(isKeys, 'a non-empty string, or an array of them with at least one')),
+  all: optional(oneOf<true>(true)),
   event: optional(checkEvent),
 };
 
-/** Refuses, with `ERR_SSE_CONFIG`, a target that is none or two. */
-export function checkTarget(path: string, { key, all }: SseTarget): void {
+/** Refuses a target that is none or two; `option` is the one that it stands in. */
+export function checkTarget(option: Option, { key, all }: SseTarget): void {
   if ((key === undefined) === (all === true)) return;
-  throw new SseError(
-    'ERR_SSE_CONFIG',
-    `${path} has ${key === undefined ? 'neither key nor all' : 'both key and all'}; say { key: 'a key' }, or { all: true } for everyone`,
+  throw option.error(
+    `has ${key === undefined ? 'neither key nor all' : 'both key and all'}; say { key: 'a key' }, or { all: true } for everyone`,
   );
 }
 
-/**
- * Checks `config.sse.bridges`, and returns a copy; `hasRedis` says whether there is a `config.sse.redis`.
- *
- * Throws `SseError` `ERR_SSE_CONFIG`.
- */
-export function checkBridges(path: string, given: object, hasRedis: boolean): SseBridges {
-  const { messenger, redis } = check(path, given, {
-    messenger: optional((value) => (isObject(value) ? undefined : 'an object of actions and keys')),
-    redis: optional((value) => (isObject(value) ? undefined : '{ channels, patterns }')),
-  }) as SseBridges;
-  return {
-    ...(messenger !== undefined && { messenger: checkActions(`${path}.messenger`, messenger) }),
-    ...(redis !== undefined && { redis: checkRedisBridge(`${path}.redis`, redis, hasRedis) }),
-  };
-}
+/** Checks `config.sse.bridges`. */
+export const checkBridges: Check<SseBridges> = group('{ messenger, redis }', {
+  messenger: optional(record('an object of actions and keys', checkAction)),
+  redis: optional(checkRedisBridge),
+});
 
-function checkActions(path: string, routes: object): NonNullable<SseBridges['messenger']> {
-  const checked = Object.entries(routes).map(([action, given]) => {
-    const name = `${path}[${show(action)}]`;
-    if (action === '' || RESERVED_ACTION.test(action)) {
-      throw new SseError('ERR_SSE_CONFIG', `${name}: this action is not the app's; choose another name`);
-    }
-    const route = checkRoute(name, given, 'a key, or { key | all, event?, reach? }');
-    if (typeof route !== 'string') checkTarget(name, route);
-    return [action, route] as const;
-  });
-  return Object.fromEntries(checked);
-}
-
-function checkRedisBridge(path: string, given: SseRedisBridge, hasRedis: boolean): SseRedisBridge {
-  const { channels, patterns, ...place } = given;
-  if (Object.keys({ ...channels, ...patterns }).length === 0 && isObject(channels ?? {}) && isObject(patterns ?? {})) {
-    throw new SseError('ERR_SSE_CONFIG', `${path} has no channels and no patterns; say { channels: { news: true } }`);
+function checkAction(option: Option, action: string): string | SseRoute {
+  if (action === '' || RESERVED_ACTION.test(action)) {
+    throw option.error("is not an action of the app's; choose another name");
   }
-  if (!saysWhere(place) && (!hasRedis || Object.keys(place).length > 0)) {
-    throw new SseError(
-      'ERR_SSE_CONFIG',
-      `${path} does not say where Redis is${hasRedis ? ', but has other options of it' : ', and there is no config.sse.redis'}; add { client: 'name' } or { host, port }`,
-    );
+  const route = checkRoute(option, 'a key, or { key | all, event?, reach? }');
+  if (typeof route !== 'string') checkTarget(option, route);
+  return route;
+}
+
+function checkRedisBridge(option: Option): SseRedisBridge {
+  const { value } = option;
+  if (!isObject(value)) throw option.wrong('{ channels, patterns }');
+  const channels = checkChannels(option.at('channels'));
+  const patterns = checkChannels(option.at('patterns'));
+  if (Object.keys({ ...channels, ...patterns }).length === 0) {
+    throw option.error('has no channels and no patterns; say { channels: { news: true } }');
   }
-  return {
-    ...place,
-    ...(channels !== undefined && { channels: checkChannels(`${path}.channels`, channels) }),
-    ...(patterns !== undefined && { patterns: checkChannels(`${path}.patterns`, patterns) }),
-  };
+  return { ...value, ...(channels !== undefined && { channels }), ...(patterns !== undefined && { patterns }) };
 }
 
-function checkChannels(path: string, routes: unknown): NonNullable<SseRedisBridge['channels']> {
-  if (!isObject(routes)) throw wrong(path, routes, 'an object of channels and keys');
-  const checked = Object.entries(routes).map(([channel, given]) => {
-    const name = `${path}[${show(channel)}]`;
-    if (channel === '') throw new SseError('ERR_SSE_CONFIG', `${name} has no name; name the channel`);
-    if (given === true) return [channel, given] as const;
-    const route = checkRoute(name, given, 'true, a key, or { key | all, event?, reach? }');
-    // Without a key it is the channel's.
-    if (typeof route !== 'string') checkTarget(name, { key: route.all === true ? undefined : channel, ...route });
-    return [channel, route] as const;
-  });
-  return Object.fromEntries(checked);
+const checkChannels = optional(
+  record('an object of channels and keys', (option, channel): true | string | SseRoute => {
+    if (channel === '') throw option.error('has no name; name the channel');
+    if (option.value === true) return true;
+    const route = checkRoute(option, 'true, a key, or { key | all, event?, reach? }');
+    // A route without a key has the channel's.
+    if (typeof route !== 'string') checkTarget(option, { key: route.all === true ? undefined : channel, ...route });
+    return route;
+  }),
+);
+
+/** Refuses, with `ERR_SSE_CONFIG`, a bridge to Redis that has neither a Redis of its own nor `config.sse.redis`. */
+export function checkWhere({ redis: bridge }: SseBridges, redis: object | false): void {
+  if (bridge === undefined) return;
+  const { channels: _, patterns: __, ...own } = bridge;
+  if (saysWhere(own) || (redis !== false && Object.keys(own).length === 0)) return;
+  throw new Option('config.sse.bridges.redis', bridge).error(
+    `does not say where Redis is${redis === false ? ', and there is no config.sse.redis' : ', but has other options of it'}; add { client: 'name' } or { host, port }`,
+  );
 }
 
-function checkRoute(name: string, route: unknown, expected: string): string | SseRoute {
-  if (typeof route === 'string' && route !== '') return route;
-  if (!isObject(route)) throw wrong(name, route, expected);
-  return check(name, route, {
-    ...TARGET_CHECKS,
-    reach: optional((value) =>
-      value === 'process'
-        ? '"host" or "everywhere": it is published by the agent, which has no connections of its own'
-        : oneOf('host', 'everywhere')(value),
-    ),
-  });
+function checkRoute(option: Option, expected: string): string | SseRoute {
+  if (typeof option.value === 'string' && option.value !== '') return option.value;
+  return group<SseRoute>(expected, { ...TARGET_CHECKS, reach: optional(checkReach) })(option);
 }
 
-/** Checks `config.sse.publisher`, and returns a copy. Throws `SseError` `ERR_SSE_CONFIG`, which never shows a secret. */
-export function checkPublisher(path: string, given: object): SsePublisher {
-  const known = check(path, given, {
-    secret: () => undefined,
-    keys: (value) =>
-      value === null || (Array.isArray(value) && isKeys(value)) ? undefined : 'an array of keys, or null',
-    maxBytes: integer(1, 2 ** 31, 'bytes of a body'),
-    timeout: integer(1, MAX_MS, 'ms'),
-  });
-  const { secret } = known;
-  const weakness = secret === null ? undefined : weaknessOf(secret);
-  if (weakness !== undefined) {
-    throw new SseError(
-      'ERR_SSE_CONFIG',
-      `${path}.secret ${weakness}; it must be a string of at least ${MIN_SECRET_LENGTH} characters, or an array of such strings, or null to turn the publisher off`,
-    );
+function checkReach(option: Option): 'host' | 'everywhere' {
+  if (option.value === 'process') {
+    throw option.wrong('"host" or "everywhere": it is published by the agent, which has no connections of its own');
   }
-  return known as unknown as SsePublisher;
+  return oneOf<'host' | 'everywhere'>('host', 'everywhere')(option);
 }
 
-/** Whether requests may publish at all. */
-export function isOn(publisher: SsePublisher | false): publisher is SsePublisher {
-  return publisher !== false && publisher.secret !== null;
+function checkEvent(option: Option): string {
+  try {
+    encode({ event: option.value as string, data: '' });
+  } catch (error) {
+    throw option.wrong(`an event's name: ${(error as SseError).message}`);
+  }
+  return option.value as string;
 }
 
-/** What is wrong with a secret, without a character of it: it goes to logs. */
+/** Checks `config.sse.publisher`, unless it is off. No error shows a secret: errors go to logs. */
+export const checkPublisher: Check<SsePublisher> = (option) => {
+  const expected = '{ secret, … } or false';
+  // The text may be the secret.
+  if (typeof option.value === 'string') throw option.error(`is a text; it must be ${expected}`);
+  return group(expected, PUBLISHER_CHECKS)(option);
+};
+
+const PUBLISHER_CHECKS: Checks<SsePublisher> = {
+  secret: checkSecret,
+  keys: when<readonly string[] | null>(
+    (value) => value === null || (Array.isArray(value) && isKeys(value)),
+    'an array of keys, or null',
+  ),
+  maxBytes: integer(1, 2 ** 31, 'bytes of a body'),
+  timeout: integer(1, MAX_MS, 'ms'),
+};
+
+function checkSecret(option: Option): SsePublisher['secret'] {
+  const { value } = option;
+  const weakness = value === null ? undefined : weaknessOf(value);
+  if (weakness === undefined) return value as SsePublisher['secret'];
+  throw option.error(
+    `${weakness}; it must be a string of at least ${MIN_SECRET_LENGTH} characters, or an array of such strings, or null to turn the publisher off`,
+  );
+}
+
+/** Says what is wrong with a secret, without a character of it. */
 function weaknessOf(secret: unknown): string | undefined {
   if (Array.isArray(secret)) {
     if (secret.length === 0) return 'is an empty array';
@@ -185,16 +192,12 @@ function weaknessOf(secret: unknown): string | undefined {
   return SECRET.test(secret) ? undefined : 'has spaces, or characters that are not ASCII, which a header cannot hold';
 }
 
+/** Whether requests may publish. */
+export function isOn(publisher: SsePublisher | false): publisher is SsePublisher {
+  return publisher !== false && publisher.secret !== null;
+}
+
 function isKeys(value: unknown): boolean {
   const keys: unknown[] = Array.isArray(value) ? value : [value];
   return keys.length > 0 && keys.every((key) => typeof key === 'string' && key !== '');
-}
-
-function checkEvent(value: unknown): ReturnType<Check> {
-  try {
-    encode({ event: value as string, data: '' });
-    return undefined;
-  } catch (error) {
-    return `an event's name: ${(error as SseError).message}`;
-  }
 }

@@ -1,7 +1,7 @@
 import { within } from '../base/promises';
 import type { RedisOptions } from '../options/redis';
 
-/** What the plugin uses of an ioredis client; its versions 4 to 6 have it. */
+/** An ioredis client, of version 4 to 6, with the methods that the plugin uses. */
 export interface RedisClient {
   connect(): Promise<unknown>;
   disconnect(): void;
@@ -10,7 +10,7 @@ export interface RedisClient {
   once(event: string, listener: (...args: never[]) => void): unknown;
 }
 
-/** A class of such clients, as ioredis exports it. */
+/** The class of such clients, as ioredis exports it. */
 export interface RedisClass {
   new (options: RedisOptions): RedisClient;
   Cluster: new (nodes: unknown, options: RedisOptions) => RedisClient;
@@ -25,11 +25,11 @@ export interface RedisSettings {
 const CONNECT_MS = 5_000;
 
 /**
- * Connects, once: rejects when that fails, takes more than 5 s or is aborted. A connection that ends says `end`, and stays
- * so.
+ * Connects, once: rejects when that fails, lasts longer than 5 s or is aborted. A connection that ends emits `end`, and
+ * is not made again.
  */
 export async function connectRedis({ options, Redis }: RedisSettings, signal: AbortSignal): Promise<RedisClient> {
-  // Whoever connects tries again by itself, and knows better what to say and to send then.
+  // ioredis must neither connect nor send again by itself: `supervise` connects, and the session knows what to send.
   const once = {
     lazyConnect: true,
     connectTimeout: CONNECT_MS,
@@ -48,7 +48,7 @@ export async function connectRedis({ options, Redis }: RedisSettings, signal: Ab
       : new Redis({ ...options, ...once, enableOfflineQueue: false });
   const { aborted, forget } = whenAborted(signal);
   let failure: Error | undefined;
-  // Without a listener an error would be printed; what it means is said by the command that fails.
+  // Without a listener ioredis would print the error; the command that fails says what it means.
   client.on('error', (error: Error) => (failure = error));
   try {
     await answered(CONNECT_MS, Promise.race([client.connect(), whenEnded(client), aborted]));
@@ -78,7 +78,7 @@ export function whenAborted(signal: AbortSignal): { aborted: Promise<never>; for
   return { aborted, forget: () => signal.removeEventListener('abort', abort) };
 }
 
-/** What Redis answers; rejects when that takes more than so many ms. */
+/** Follows an answer of Redis; rejects when it does not come within so many ms. */
 export function answered<T>(ms: number, answer: Promise<T>): Promise<T> {
   return within(ms, answer, () => {
     throw new Error(`Redis did not answer in ${ms} ms`);

@@ -5,7 +5,7 @@ import type { SseLogger } from '../base/logger';
 import type { RedisConfig, RedisOptions } from '../options/redis';
 import type { RedisClass, RedisSettings } from './client';
 
-/** What of Egg's configuration says how the app's own clients connect: `config.redis` of egg-redis and @eggjs/redis. */
+/** The part of `config.redis`, of egg-redis and @eggjs/redis, that says how the app's own clients connect. */
 export interface EggRedisConfig {
   readonly client?: RedisOptions;
   readonly clients?: Readonly<Record<string, RedisOptions>>;
@@ -13,7 +13,7 @@ export interface EggRedisConfig {
   readonly Redis?: unknown;
 }
 
-/** What of an Egg app or agent, or of what stands for one, says which app it is, on which host. */
+/** An Egg app or agent, or its stand-in: which app it is, and where it logs. */
 export interface EggProcess {
   readonly name: string;
   readonly baseDir: string;
@@ -35,7 +35,7 @@ export function readRedisConfig(
   return { options, Redis: Redis as RedisClass };
 }
 
-/** How to connect to the Redis that the option `path` says. */
+/** How to connect to a Redis that an option names; `path` is the option's name in errors. */
 export function redisOf(
   egg: Pick<EggProcess, 'baseDir'>,
   redis: RedisConfig & { readonly maxMessages?: number },

@@ -4,9 +4,9 @@ import type { SseLogger } from '../base/logger';
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
 
-/** What keeps a session going. */
+/** A session that is run again and again. */
 export interface Supervision {
-  /** Runs it no more. Resolves when the session is over. */
+  /** Ends the session for good. Resolves when it is over. */
   stop(): Promise<void>;
 }
 
@@ -40,7 +40,7 @@ export function supervise(
         if (!isAway) logger.warn(`${name} is away, trying again until it is back: ${(error as Error).message}`);
         isAway = true;
       }
-      // Rejects only when stopped.
+      // A pause rejects only when it is aborted.
       await pause(longest * (0.5 + 0.5 * Math.random()), undefined, { signal, ref: false }).catch(() => undefined);
       longest = Math.min(LONGEST_PAUSE_MS, 2 * longest);
     }

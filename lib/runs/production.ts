@@ -1,6 +1,7 @@
 import { SseError, show } from '../base/error';
 import { Delta } from '../message/delta';
-import { encode, type EncodedEvent, type SseEvent } from '../message/message';
+import type { EncodedEvent } from '../message/frame';
+import { encode, type SseEvent } from '../message/message';
 import type { Draft, RunPart } from '../order/broker';
 import type { Position } from '../order/cursor';
 

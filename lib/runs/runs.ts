@@ -4,7 +4,7 @@ import type { SseLogger } from '../base/logger';
 import { within } from '../base/promises';
 import type { Log } from '../log/log';
 import { idOf, run as keyOf } from '../message/keys';
-import { ownEvent, type EncodedEvent } from '../message/message';
+import { ownEvent, type EncodedEvent } from '../message/frame';
 import type { Broker } from '../order/broker';
 import { checkProducer, Production, type SseProducer } from './production';
 import { RunWatch } from './watch';

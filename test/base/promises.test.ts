@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Publication } from '../../lib/base/promises';
+import { LoggedPromise } from '../../lib/base/promises';
 
-describe('Publication', () => {
+describe('LoggedPromise', () => {
   it('tells of a failure that nobody awaits, once, without an unhandledRejection', async () => {
     const unhandled: unknown[] = [];
     const listener = (error: unknown): void => void unhandled.push(error);
@@ -10,7 +10,7 @@ describe('Publication', () => {
     const unheard: unknown[] = [];
     const failure = new Error('no');
     // oxlint-disable-next-line typescript/no-floating-promises -- that is the point
-    Publication.of(Promise.reject(failure), (error) => unheard.push(error));
+    LoggedPromise.of(Promise.reject(failure), (error) => unheard.push(error));
     await nextTurn();
     await nextTurn();
     process.off('unhandledRejection', listener);
@@ -20,8 +20,8 @@ describe('Publication', () => {
 
   it('leaves the failure to whoever awaits it, chains it or joins it to others', async () => {
     const unheard: unknown[] = [];
-    const fail = (): Publication<never> =>
-      Publication.of(Promise.reject(new Error('no')), (error) => unheard.push(error));
+    const fail = (): LoggedPromise<never> =>
+      LoggedPromise.of(Promise.reject(new Error('no')), (error) => unheard.push(error));
     await assert.rejects(async () => {
       await fail();
     }, /no/);
@@ -33,8 +33,8 @@ describe('Publication', () => {
   });
 
   it('resolves with what it follows, and derives plain promises', async () => {
-    const publication = Publication.of(Promise.resolve(7), () => assert.fail());
-    assert.equal(await publication, 7);
-    assert.equal(Object.getPrototypeOf(publication.then(() => 1)), Promise.prototype);
+    const logged = LoggedPromise.of(Promise.resolve(7), () => assert.fail());
+    assert.equal(await logged, 7);
+    assert.equal(Object.getPrototypeOf(logged.then(() => 1)), Promise.prototype);
   });
 });

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { createParser } from 'eventsource-parser';
 import { Delta, joinBodies } from '../../lib/message/delta';
-import { encode, toFrameText } from '../../lib/message/message';
+import { toFrameText } from '../../lib/message/frame';
+import { encode } from '../../lib/message/message';
 
 const text = fc.string({
   unit: fc.constantFrom('a', ' ', ':', '\r', '\n', '\r\n', 'é', '🐎', '\ud83d', '\udc0e', 'data: ', '\nid: x'),

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import fc from 'fast-check';
 import { SseError } from '../../lib/base/error';
-import { encode, encodeOwn, toFrame, type SseMessage } from '../../lib/message/message';
+import { encodeOwn, toFrame } from '../../lib/message/frame';
+import { encode, type SseMessage } from '../../lib/message/message';
 
 /** What a spec-exact parser reads from a stream of messages, cut into chunks. */
 function parse(

@@ -99,7 +99,7 @@ describe('the options of bridges', () => {
     [
       'an action without a name',
       { bridges: { messenger: { '': 'a' } } },
-      /messenger\[""\]: this action is not the app's/,
+      /messenger\[""\] is not an action of the app's; choose/,
     ],
     [
       "an action of the plugin's own",
@@ -152,6 +152,11 @@ describe('the options of bridges', () => {
       /\.keys is not an option/,
     ],
     ['a publisher that is true', { publisher: true }, /^config\.sse\.publisher is true; it must be \{ secret/],
+    [
+      'a publisher that is the secret',
+      { publisher: SECRET },
+      /^config\.sse\.publisher is a text; it must be \{ secret/,
+    ],
     ['maxBytes of 0', { publisher: { ...PUBLISHER, maxBytes: 0 } }, /publisher\.maxBytes is 0.*bytes/],
     ['no timeout', { publisher: { ...PUBLISHER, timeout: undefined } }, /publisher\.timeout is undefined/],
     [

@@ -100,10 +100,11 @@ describe('the package that npm publishes', () => {
       // The browser client is one file.
       .filter((path) => !path.startsWith('lib/client/'))
       .map((path) => path.replace(/ts$/, 'js'));
+    const scripts = [...tarball.sources].filter((path) => /^lib\/.*\.lua$/.test(path));
     const texts = ['README.md', 'LICENSE', 'CHANGELOG.md'].filter((name) => tarball.sources.has(name));
     assert.deepEqual(
       new Set([...tarball.files].filter((path) => !isDeclaration(path))),
-      new Set([...built, 'lib/client/client.mjs', ...texts, 'package.json']),
+      new Set([...built, ...scripts, 'lib/client/client.mjs', ...texts, 'package.json']),
     );
   });
 

@@ -62,7 +62,7 @@ export class Master {
     const sequencer = new Sequencer(channel, {
       alone: 50,
       silent: 3_000,
-      settle: 5,
+      gather: 5,
       fetch: 500,
       answer: 300,
       ...times,

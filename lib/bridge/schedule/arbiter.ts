@@ -1,68 +1,52 @@
 import type { Channel } from '../../base/channel';
 import type { SseError } from '../../base/error';
-import type { ToArbiter, ToLeases } from './worker_lease';
-import { Published } from './published';
-import type { Offer } from './schedule';
-import { publishTo, type Publishing } from '../publishing';
+import type { AgentLease, ToArbiter, ToLeases } from './lease';
 
-/**
- * The agent's end: publishes the results that workers offer, each change once per host.
- *
- * Whichever worker offers, however late: a result that began to load before one that was published is not published.
- */
+/** The agent's end of the channel: asks the agent's lease for the workers of this host, once for each thing they ask. */
 export class Arbiter {
   readonly #channel: Channel<ToLeases, ToArbiter>;
-  readonly #sse: Publishing;
-  readonly #published = new Published();
-  /** Offers that wait: they may be sent again meanwhile. */
-  readonly #waiting = new Set<string>();
-  #last: Promise<void> = Promise.resolve();
+  readonly #lease: AgentLease;
+  /** Questions on their way to an answer: they may be asked again meanwhile. */
+  readonly #unanswered = new Set<string>();
 
-  constructor(channel: Channel<ToLeases, ToArbiter>, sse: Publishing) {
+  constructor(channel: Channel<ToLeases, ToArbiter>, lease: AgentLease) {
     this.#channel = channel;
-    this.#sse = sse;
+    this.#lease = lease;
   }
 
-  /** Takes offers, and learns of the workers that live what was published before this agent. */
+  /** Answers from now on what workers ask. */
   start(): void {
-    const channel = this.#channel;
-    channel.on('recall', ({ worker }) => channel.send('remember', { latest: this.#published.all }, worker));
-    channel.on('remember', ({ latest }) => this.#published.learn(latest));
-    channel.on('offer', ({ worker, number, offer, known }) => {
-      if (known !== undefined) this.#published.learn([[offer.name, known]]);
-      const id = `${worker} ${number}`;
-      if (this.#waiting.has(id)) return;
-      this.#waiting.add(id);
-      // One after the other: only then is it known what was published before.
-      const last = this.#last;
-      const settle = async (): Promise<void> => {
-        await last;
-        const error = await this.#settle(offer);
-        this.#waiting.delete(id);
-        channel.send('settled', { number, error }, worker);
-      };
-      this.#last = settle();
-    });
-    channel.send('recall', {});
+    const lease = this.#lease;
+    this.#channel.on('begin', (asked) => void this.#answer(asked, async () => lease.begin?.(asked.name)));
+    this.#channel.on(
+      'offer',
+      (asked) => void this.#answer(asked, () => lease.publish(asked.offer).then(() => undefined)),
+    );
+    lease.start();
   }
 
-  stop(): void {
+  /** Answers no more, and gives back what the lease has. */
+  async stop(): Promise<void> {
     this.#channel.close();
+    await this.#lease.stop?.();
   }
 
-  /** Publishes a result if it is new; says what went wrong. */
-  async #settle({ name, run, digest, target, event, data }: Offer): Promise<ToLeases['settled']['error']> {
-    const before = this.#published.of(name);
-    if (before !== undefined && run <= before.run) return undefined;
+  /** Sends what the lease says: for a run its number, and for what fails the error. */
+  async #answer(
+    { worker, number }: ToArbiter['begin' | 'offer'],
+    ask: () => Promise<number | undefined>,
+  ): Promise<void> {
+    const id = `${worker} ${number}`;
+    if (this.#unanswered.has(id)) return;
+    this.#unanswered.add(id);
+    let answer: ToLeases['answer'];
     try {
-      if (digest !== before?.digest) await publishTo(this.#sse, target, { event, data }, 'host');
+      answer = { number, run: await ask() };
     } catch (error) {
       const { code, message, status } = error as SseError;
-      return { code, message, status };
+      answer = { number, error: { code, message, status } };
     }
-    const latest = [[name, { run, digest }]] as const;
-    this.#published.learn(latest);
-    this.#channel.send('remember', { latest });
-    return undefined;
+    this.#unanswered.delete(id);
+    this.#channel.send('answer', answer, worker);
   }
 }

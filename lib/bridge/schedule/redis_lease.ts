@@ -1,30 +1,44 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { RedisBroker } from '../../broker/redis/redis_broker';
+import type { EncodedEvent } from '../../message/frame';
 import { encode } from '../../message/message';
 import type { SseLogger } from '../../base/logger';
 import { ALL } from '../../message/keys';
 import { BEGIN, JUDGE, RELEASE, RENEW } from './scripts';
-import type { Lease, Offer } from './schedule';
+import type { AgentLease, Offer } from './lease';
 
-/** How long things may take, in ms. */
+/** The part of the broker of all hosts that the lease uses. */
+export interface FencingBroker {
+  /** Runs a script in one step, with keys of these names; rejects while Redis is away. */
+  run(script: string, names: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
+  /** Gives a message its place in the order, unless a newer run than its fence's came to an end, or an equal result. */
+  publish(message: FencedMessage, reach: 'everywhere'): Promise<unknown>;
+}
+
+/** A result, and the run that it is of. */
+interface FencedMessage extends EncodedEvent {
+  readonly keys: readonly string[];
+  readonly fence: { readonly name: string; readonly run: number; readonly digest: string };
+}
+
+/** Times of the lease, in ms. */
 export interface RedisLeaseTimes {
-  /** A host that says nothing for so long has lost its schedules to another one. */
+  /** How long a schedule stays leased to a host that does not renew it. */
   readonly kept: number;
-  /** A host says so often that it lives. */
+  /** How long after a renewal comes the next. */
   readonly renew: number;
-  /** A host that stops waits this long for Redis to let go of its schedules. */
+  /** How long a host that stops waits for Redis. */
   readonly stop: number;
 }
 
 const TIMES: RedisLeaseTimes = { kept: 6_000, renew: 2_000, stop: 1_000 };
 
-/** A schedule that this host runs, on the monotonic clock. */
-interface Held {
-  /** When it began its last run. */
+/** A schedule that is leased to this host. Times are those of the monotonic clock. */
+interface Leased {
+  /** When its last run began. */
   readonly at: number;
-  /** How long after the one before that. */
+  /** How long after the run before that. */
   readonly gap: number;
 }
 
@@ -32,24 +46,24 @@ interface Held {
  * A host's lease of the schedules of all hosts that share a Redis, in its agent: one host runs a schedule, for as long as
  * it lives and its schedule ticks; then another one does.
  *
- * That makes a run on two hosts rare, as when a host was stopped for a while. It is Redis, in the step that orders a
- * result, that stops one which is older than another, or equal to the one before. While Redis is away nothing runs.
+ * So a run on two hosts is rare, as when a host was frozen for a while. Redis stops its result then: in the step that
+ * orders results, it drops one that is older than another, or equal to the one before. While Redis is away nothing runs.
  */
-export class RedisLease implements Lease {
-  readonly #broker: Pick<RedisBroker, 'run' | 'publish'>;
+export class RedisLease implements AgentLease {
+  readonly #broker: FencingBroker;
   readonly #baseDir: string;
   readonly #logger: Pick<SseLogger, 'info' | 'warn'>;
   readonly #times: RedisLeaseTimes;
-  // Of this life of the agent: nobody else has it, whatever hosts are named.
+  // Names this life of the agent. It is random: two hosts may have the same name.
   readonly #token = randomBytes(12).toString('hex');
-  readonly #held = new Map<string, Held>();
+  readonly #leased = new Map<string, Leased>();
   readonly #waiting = new Set<string>();
   readonly #stopping = new AbortController();
   #renewing: Promise<void> | undefined;
   #isAway = false;
 
   constructor(
-    broker: Pick<RedisBroker, 'run' | 'publish'>,
+    broker: FencingBroker,
     options: { baseDir: string; logger: Pick<SseLogger, 'info' | 'warn'>; times?: Partial<RedisLeaseTimes> },
   ) {
     this.#broker = broker;
@@ -58,25 +72,25 @@ export class RedisLease implements Lease {
     this.#times = { ...TIMES, ...options.times };
   }
 
-  /** Says from now on that this host lives. */
+  /** Renews from now on what is leased to this host. */
   start(): void {
     this.#renewing = this.#renew();
   }
 
   async begin(name: string): Promise<number | undefined> {
     const schedule = this.#nameOf(name);
-    const first = await this.#take(schedule);
+    const first = await this.#tryToLease(schedule);
     if (first?.run !== undefined) return first.run;
-    // Its holder may have died just now: then this run is missed by nobody if it is looked at again.
+    // The other host may just have died. A second look, when its lease has lapsed, keeps this run from being missed.
     if (first === undefined || this.#waiting.has(schedule)) return undefined;
     this.#waiting.add(schedule);
     try {
       await pause(first.left, undefined, { signal: this.#stopping.signal, ref: false });
       // A later run has begun here meanwhile.
-      if (this.#held.has(schedule)) return undefined;
-      return (await this.#take(schedule))?.run;
+      if (this.#leased.has(schedule)) return undefined;
+      return (await this.#tryToLease(schedule))?.run;
     } catch {
-      // Stopped.
+      // `stop` was called.
       return undefined;
     } finally {
       this.#waiting.delete(schedule);
@@ -90,26 +104,29 @@ export class RedisLease implements Lease {
     const digest = createHash('sha256')
       .update(JSON.stringify([draft.keys, draft.body]))
       .digest('base64');
-    // What is no news needs no place in the order. While Redis is away it may be, and waits like any other message.
+    // A result that is no news gets no place in the order. While Redis is away that is unknown: then the result waits like
+    // any other message, and its fence decides.
     const isNews = await this.#broker.run(JUDGE, ['fences'], [schedule, run, digest]).catch(() => 1);
     if (isNews === 1) await this.#broker.publish({ ...draft, fence: { name: schedule, run, digest } }, 'everywhere');
   }
 
-  /** Lets go of what this host runs. Safe to call twice. */
+  /** Gives back what is leased to this host. Safe to call twice. */
   async stop(): Promise<void> {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort();
     await this.#renewing;
-    const names = [...this.#held.keys()].map(leaseOf);
-    this.#held.clear();
+    const names = [...this.#leased.keys()].map(leaseOf);
+    this.#leased.clear();
     if (names.length === 0) return;
-    // Whoever takes them over waits until they lapse, then.
+    // If Redis does not answer, another host gets them when they have lapsed.
     const released = this.#broker.run(RELEASE, names, [this.#token]).catch(() => undefined);
     await Promise.race([released, pause(this.#times.stop, undefined, { ref: false })]);
   }
 
-  /** Takes or keeps a schedule, and begins a run; or says how many ms are `left` to another one that has it. */
-  async #take(schedule: string): Promise<{ run: number; left?: never } | { run?: never; left: number } | undefined> {
+  /** Leases a schedule, or keeps it, and begins a run; or says after how many ms the lease of another host lapses. */
+  async #tryToLease(
+    schedule: string,
+  ): Promise<{ run: number; left?: never } | { run?: never; left: number } | undefined> {
     if (this.#stopping.signal.aborted) return undefined;
     let answer: [string | null, number];
     try {
@@ -129,12 +146,12 @@ export class RedisLease implements Lease {
     this.#isAway = false;
     const [run, left] = answer;
     if (run === null) {
-      this.#held.delete(schedule);
+      this.#leased.delete(schedule);
       return { left };
     }
     const at = performance.now();
-    const last = this.#held.get(schedule);
-    this.#held.set(schedule, { at, gap: last === undefined ? Number.POSITIVE_INFINITY : at - last.at });
+    const last = this.#leased.get(schedule);
+    this.#leased.set(schedule, { at, gap: last === undefined ? Number.POSITIVE_INFINITY : at - last.at });
     return { run: Number(run) };
   }
 
@@ -142,23 +159,23 @@ export class RedisLease implements Lease {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       await pause(this.#times.renew, undefined, { signal, ref: false }).catch(() => undefined);
-      for (const [schedule, { at, gap }] of this.#held) {
-        // The agent lives, but its workers do not: another host runs it.
-        if (performance.now() - at > 2 * gap + this.#times.kept) this.#held.delete(schedule);
+      for (const [schedule, { at, gap }] of this.#leased) {
+        // The agent lives, but its workers run nothing any more: another host is to run the schedule.
+        if (performance.now() - at > 2 * gap + this.#times.kept) this.#leased.delete(schedule);
       }
-      const schedules = [...this.#held.keys()];
+      const schedules = [...this.#leased.keys()];
       if (schedules.length === 0 || signal.aborted) continue;
       try {
         const args = [this.#token, this.#times.kept];
         const kept = (await this.#broker.run(RENEW, schedules.map(leaseOf), args)) as number[];
-        for (const [i, schedule] of schedules.entries()) if (kept[i] === 0) this.#held.delete(schedule);
+        for (const [i, schedule] of schedules.entries()) if (kept[i] === 0) this.#leased.delete(schedule);
       } catch {
-        // Redis is away: nobody else can take them. They lapse, unless it is back before.
+        // While Redis is away no other host can lease them. They lapse, unless it is back before.
       }
     }
   }
 
-  /** Hosts may have the app in other folders. */
+  /** The name of a schedule on all hosts, which may have the app in different folders. */
   #nameOf(path: string): string {
     return relative(this.#baseDir, path).replaceAll('\\', '/');
   }

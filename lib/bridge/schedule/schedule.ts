@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { checkTarget, TARGET_CHECKS, type SseTarget } from '../../options/bridges';
-import { check, isObject, optional } from '../../options/check';
+import { group, isObject, oneOf, Option, optional, when } from '../../options/check';
 import { SseError } from '../../base/error';
 import { encodeData } from '../../message/message';
+import { getLease } from './lease';
 
-/** What Egg's own schedules may say besides when they run. */
-interface EggScheduleOptions {
+/** Options of Egg's own schedules, besides their times. */
+export interface EggScheduleOptions {
   /** Runs once as soon as the app is ready, too. */
   immediate?: boolean;
   /** Never runs. */
@@ -16,19 +17,19 @@ interface EggScheduleOptions {
   cronOptions?: object;
 }
 
-/** What `sseSchedule` makes a schedule of. */
+/** Options of `sseSchedule`. */
 export interface SseScheduleOptions<C> extends EggScheduleOptions, SseTarget {
   /** ms, or a text such as `5s`. */
   interval?: number | string;
-  /** Instead of `interval`. */
+  /** A cron expression, instead of `interval`. */
   cron?: string;
   /** The name of the event that is published. */
   event?: string;
-  /** Returns the data, a string or what JSON can hold; `undefined`: there is nothing to publish. */
+  /** Returns the data, a string or a value that JSON can hold; `undefined`: nothing is published. */
   load(ctx: C): unknown;
 }
 
-/** What Egg wants a file of `app/schedule` to export. */
+/** The export that Egg wants of a file in `app/schedule`. */
 export interface SseSchedule<C> {
   readonly schedule: {
     readonly type: 'worker';
@@ -38,70 +39,40 @@ export interface SseSchedule<C> {
   task(ctx: C): Promise<void>;
 }
 
-/** What is needed of Egg's context. */
+/** The part of Egg's context that a schedule needs. */
 interface ScheduleContext {
   readonly app: object;
   readonly query: object;
 }
 
-/** A result of `load` on its way to be published. */
-export interface Offer {
-  /** Which schedule, the same in every process. */
-  readonly name: string;
-  /** Of two runs, the one with the higher number began later. */
-  readonly run: number;
-  /** The same for equal results. */
-  readonly digest: string;
-  readonly target: SseTarget;
-  readonly event?: string;
-  readonly data: string;
-}
-
-/** Decides, among all processes that a schedule may run in, which run there is, and which result is published. */
-export interface Lease {
-  /** Begins a run, and gives it its number; `undefined`: it is another one's to run now. */
-  begin(name: string): Promise<number | undefined>;
-  /**
-   * Publishes a result, unless it is the one that was published last, or a run that began later has published.
-   *
-   * Rejects with an `SseError` when it is not known whether it did.
-   */
-  publish(offer: Offer): Promise<void>;
-}
-
-// Under a name that a second copy of this package would find as well.
-const LEASE = Symbol.for('egg-sse.lease');
-
-/** Gives the schedules of an app their lease. */
-export function setLease(app: object, lease: Lease): void {
-  Object.defineProperty(app, LEASE, { value: lease, configurable: true });
-}
-
-// What humanize-ms reads, which Egg reads intervals with.
+// Egg reads intervals with humanize-ms, which knows these.
 const INTERVAL =
   /^(\d+)?\.?\d+ *(milliseconds?|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w|years?|yrs?|y)?$/i;
 
-const CHECKS = {
-  interval: optional((value) =>
-    (typeof value === 'number' && value >= 1 && Number.isFinite(value)) ||
-    (typeof value === 'string' && INTERVAL.test(value) && Number.parseFloat(value) > 0)
-      ? undefined
-      : 'a number of ms from 1, or a text such as "5s"',
+const checkEach = group('an object', {
+  interval: optional(
+    when<number | string>(
+      (value) =>
+        (typeof value === 'number' && value >= 1 && Number.isFinite(value)) ||
+        (typeof value === 'string' && INTERVAL.test(value) && Number.parseFloat(value) > 0),
+      'a number of ms from 1, or a text such as "5s"',
+    ),
   ),
-  cron: optional((value) =>
-    typeof value === 'string' && value.trim() !== '' ? undefined : 'a text such as "*/5 * * * *"',
+  cron: optional(
+    when<string>((value) => typeof value === 'string' && value.trim() !== '', 'a text such as "*/5 * * * *"'),
   ),
   ...TARGET_CHECKS,
-  load: (value: unknown) => (typeof value === 'function' ? undefined : 'a function that returns the data'),
-  immediate: optional(checkBoolean),
-  disable: optional(checkBoolean),
-  env: optional((value) =>
-    Array.isArray(value) && value.every((env) => typeof env === 'string')
-      ? undefined
-      : "an array of environments' names",
+  load: when((value) => typeof value === 'function', 'a function that returns the data'),
+  immediate: optional(oneOf(true, false)),
+  disable: optional(oneOf(true, false)),
+  env: optional(
+    when<readonly string[]>(
+      (value) => Array.isArray(value) && value.every((env) => typeof env === 'string'),
+      "an array of environments' names",
+    ),
   ),
-  cronOptions: optional((value) => (isObject(value) ? undefined : 'an object of options of cron-parser')),
-};
+  cronOptions: optional(when<object>(isObject, 'an object of options of cron-parser')),
+});
 
 /**
  * Makes an Egg schedule of a function that loads something: one worker runs it, of the host or, with `config.sse.redis`,
@@ -110,29 +81,28 @@ const CHECKS = {
  * Throws `SseError` `ERR_SSE_CONFIG` for an option that is wrong, so that the app does not start.
  */
 export function sseSchedule<C>(options: SseScheduleOptions<C>): SseSchedule<C> {
-  if (!isObject(options))
-    throw new SseError('ERR_SSE_CONFIG', 'sseSchedule needs an object, { interval | cron, key, load }');
-  const { key, all, event, load, ...times } = check('sseSchedule', options, CHECKS) as unknown as SseScheduleOptions<C>;
-  checkTarget('sseSchedule', { key, all });
+  const option = new Option('sseSchedule', options);
+  if (!isObject(options)) throw option.error('needs an object, { interval | cron, key, load }');
+  const { key, all, event, load, ...times } = checkEach(option) as SseScheduleOptions<C>;
+  checkTarget(option, { key, all });
   const { interval, cron, immediate } = times;
   if (
     (interval !== undefined && cron !== undefined) ||
     (interval === undefined && cron === undefined && immediate !== true)
   ) {
-    throw new SseError(
-      'ERR_SSE_CONFIG',
-      `sseSchedule has ${interval === undefined ? 'neither interval nor cron' : 'both interval and cron'}; say one of them`,
+    throw option.error(
+      `has ${interval === undefined ? 'neither interval nor cron' : 'both interval and cron'}; say one of them`,
     );
   }
   return {
     schedule: { type: 'worker', ...times },
     async task(ctx) {
       const { app, query } = ctx as ScheduleContext;
-      const lease = (app as { [LEASE]?: Lease })[LEASE];
+      const lease = getLease(app);
       if (lease === undefined) {
         throw new SseError('ERR_SSE_CONFIG', 'the app has no plugin egg-sse; enable it in config/plugin');
       }
-      // Egg says which file it runs.
+      // Egg's query names the file of the schedule.
       const name = String((query as { path?: unknown }).path);
       const run = await lease.begin(name);
       if (run === undefined) return;
@@ -143,8 +113,4 @@ export function sseSchedule<C>(options: SseScheduleOptions<C>): SseSchedule<C> {
       await lease.publish({ name, run, digest, target: { key, all }, event, data });
     },
   };
-}
-
-function checkBoolean(value: unknown): string | undefined {
-  return typeof value === 'boolean' ? undefined : 'true or false';
 }

@@ -1,61 +1,35 @@
 import { randomBytes } from 'node:crypto';
 import type { Channel } from '../../base/channel';
 import { SseError } from '../../base/error';
-import type { Lease, Offer } from './schedule';
-import { Published, type Latest } from './published';
+import { learn, type Latest, type Lease, type Offer, type ToArbiter, type ToLeases } from './lease';
 
-/** What a worker says to the agent of schedules. */
-export interface ToArbiter {
-  /** It wants to run a schedule. */
-  begin: { worker: string; number: number; name: string };
-  /** It wants a result published. `known` is what it knows of the schedule: more than a new agent does. */
-  offer: { worker: string; number: number; offer: Offer; known: Latest | undefined };
-  /** It is new, and wants to know what was published last. */
-  recall: { worker: string };
-  /** What it knows. */
-  remember: { latest: readonly (readonly [string, Latest])[] };
-}
-
-/** What the agent says of schedules to one worker or to all. */
-export interface ToLeases {
-  /** What came of an offer; or the number of the run it may begin, if it may. */
-  settled: { number: number; run?: number; error?: { code: string; message: string; status: number } };
-  /** It is new, and wants to know what was published last. */
-  recall: object;
-  /** What was published last. */
-  remember: { latest: readonly (readonly [string, Latest])[] };
-}
-
-/** How long things may take, in ms. */
-export interface HostLeaseTimes {
-  /** What is asked is asked again after this: the agent may have died. */
+/** Times of the lease, in ms. */
+export interface WorkerLeaseTimes {
+  /** After this a question is asked again: the agent may have died. */
   readonly again: number;
-  /** What the agent does not answer fails after this. */
+  /** After this a question that the agent has not answered fails. */
   readonly publish: number;
 }
 
-const TIMES: HostLeaseTimes = { again: 1_000, publish: 20_000 };
+const TIMES: WorkerLeaseTimes = { again: 1_000, publish: 20_000 };
 
-/**
- * A worker's lease of the schedules of its host, by way of the agent, where the results of all workers meet.
- *
- * Every worker knows what was published last, so that a new agent does not publish it again.
- */
-export class HostLease implements Lease {
+/** A worker's lease: it asks the agent, until that or the next agent answers. */
+export class WorkerLease implements Lease {
   readonly #channel: Channel<ToArbiter, ToLeases>;
-  readonly #times: HostLeaseTimes;
-  /** With its pid, which is where the agent sends to. */
+  readonly #times: WorkerLeaseTimes;
+  /** This worker's name: its pid is the address to which the agent sends. */
   readonly #worker: string;
-  readonly #published = new Published();
+  /** The results that were published last, by schedule: the next agent learns them here. */
+  readonly #latest = new Map<string, Latest>();
   readonly #isShared: boolean;
   readonly #asked = new Map<number, (error?: SseError, run?: number) => void>();
   #number = 0;
   #isStopped = false;
 
-  /** `isShared`: other hosts have the same schedules, and the agent finds out whose run it is. */
+  /** `isShared`: other hosts have the same schedules, and the agent finds out which host is to run one. */
   constructor(
     channel: Channel<ToArbiter, ToLeases>,
-    { isShared = false, ...times }: Partial<HostLeaseTimes> & { isShared?: boolean } = {},
+    { isShared = false, ...times }: Partial<WorkerLeaseTimes> & { isShared?: boolean } = {},
   ) {
     this.#channel = channel;
     this.#isShared = isShared;
@@ -63,13 +37,13 @@ export class HostLease implements Lease {
     this.#worker = `${process.pid}-${randomBytes(4).toString('hex')}`;
   }
 
-  /** Learns what was published last. */
+  /** Learns the results that were published last. */
   start(): void {
     const channel = this.#channel;
-    channel.on('remember', ({ latest }) => this.#published.learn(latest), this.#worker);
-    channel.on('recall', () => channel.send('remember', { latest: this.#published.all }), this.#worker);
+    channel.on('remember', ({ latest }) => learn(this.#latest, latest), this.#worker);
+    channel.on('recall', () => channel.send('remember', { latest: [...this.#latest] }), this.#worker);
     channel.on(
-      'settled',
+      'answer',
       ({ number, run, error }) => {
         const { code = '', message = '', status } = error ?? {};
         this.#asked.get(number)?.(error === undefined ? undefined : new SseError(code, message, { status }), run);
@@ -81,27 +55,31 @@ export class HostLease implements Lease {
 
   async begin(name: string): Promise<number | undefined> {
     if (this.#isShared) return this.#askToBegin(name);
-    // Egg runs a schedule in one worker of the host. It is the monotonic clock of the host, in µs: the same one for all
-    // of its processes, also for one that starts later.
+    // Egg has one worker of the host run a schedule, so no other needs to be asked. The number is the monotonic clock of
+    // the host, in µs: the same clock for all of its processes, also for one that starts later.
     return Number(process.hrtime.bigint() / 1_000n);
   }
 
   async publish(offer: Offer): Promise<void> {
     await this.#ask('the result may still be published, and the next run tries again', (number) => {
-      const known = this.#published.of(offer.name);
-      this.#channel.send('offer', { worker: this.#worker, number, offer, known });
+      const known = this.#latest.get(offer.name);
+      this.#channel.send('offer', { worker: this.#worker, number, offer: { ...offer, known } });
     });
   }
 
-  /** Gives up what is on its way. Safe to call twice. */
+  /** Gives up all questions that have no answer. Safe to call twice. */
   stop(): void {
     this.#isStopped = true;
     this.#channel.close();
-    for (const settle of this.#asked.values()) {
-      settle(
-        new SseError('ERR_SSE_STOPPED', 'this worker is going; the result may or may not be published', {
-          status: 503,
-        }),
+    for (const end of this.#asked.values()) {
+      end(
+        new SseError(
+          'ERR_SSE_STOPPED',
+          'this worker stops; the result may or may not be published, and the next run tries again',
+          {
+            status: 503,
+          },
+        ),
       );
     }
   }
@@ -112,18 +90,18 @@ export class HostLease implements Lease {
         this.#channel.send('begin', { worker: this.#worker, number, name });
       });
     } catch (error) {
-      // It begins nothing any more, which is no failure.
+      // A worker that stops begins no run, which is no failure.
       if (this.#isStopped) return undefined;
       throw error;
     }
   }
 
-  /** Asks the agent until it answers. */
+  /** Asks the agent until it answers; `otherwise` says in the error what follows if it does not. */
   #ask(otherwise: string, send: (number: number) => void): Promise<number | undefined> {
     const number = ++this.#number;
     return new Promise((resolve, reject) => {
       const again = setInterval(send, this.#times.again, number);
-      const settle = (error?: SseError, run?: number): void => {
+      const end = (error?: SseError, run?: number): void => {
         clearInterval(again);
         clearTimeout(timer);
         this.#asked.delete(number);
@@ -132,9 +110,9 @@ export class HostLease implements Lease {
       };
       const timer = setTimeout(() => {
         const text = `the agent did not answer in ${this.#times.publish} ms; ${otherwise}`;
-        settle(new SseError('ERR_SSE_UNAVAILABLE', text, { status: 503 }));
+        end(new SseError('ERR_SSE_UNAVAILABLE', text, { status: 503 }));
       }, this.#times.publish);
-      this.#asked.set(number, settle);
+      this.#asked.set(number, end);
       send(number);
     });
   }

@@ -2,18 +2,19 @@ import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Broker, Draft, Message, Poll, Question, Replica } from '../../order/broker';
 import type { Channel } from '../../base/channel';
-import { toParts, type HistoryPart, type NumberedDraft, type ToWorkers, type ToAgent } from './protocol';
+import { toParts, type HandoverPart, type NumberedDraft, type ToWorkers, type ToAgent } from './protocol';
 import type { Position } from '../../order/cursor';
 import { SseError } from '../../base/error';
 import { Outbox } from '../outbox';
+import { Polls } from '../polls';
 
 /** How long things may take, in ms. */
 export interface MessengerTimes {
-  /** A publish that nobody orders fails after this. */
+  /** A publish that gets no place fails after this. */
   readonly publish: number;
-  /** Whoever asks all workers, or wants to catch up, waits this long. */
+  /** A question to all workers, and a request to catch up, is over after this. */
   readonly answer: number;
-  /** A worker that stops waits this long for what is in flight. */
+  /** A worker that stops waits this long for its publishes in flight. */
   readonly stop: number;
 }
 
@@ -21,16 +22,19 @@ export interface MessengerTimes {
 const TIMES: MessengerTimes = { publish: 15_000, answer: 2_000, stop: 1_000 };
 
 const TICK_MS = 250;
-// What waits for the batch before it goes when it has waited for so long, or is so many: that one may be lost.
+// A batch waits for the one before it, which may be lost: it goes anyway after this time, or with this many drafts.
 const BATCH_MS = 1_000;
 const BATCH_COUNT = 256;
 const JOIN_AGAIN_MS = 1_000;
+
+// A worker asks the agent alone; the agent asks the other workers.
+const AGENT = 'agent';
 
 /**
  * A worker's end of the order that the agent gives.
  *
  * A publish resolves when this worker hears its own message back in the order: every worker that lives has it then, so
- * it outlives the agent. What was not heard when an agent dies is sent again to the next, which orders it once.
+ * it outlives the agent. A draft that was not heard when an agent dies is sent again to the next, which orders it once.
  */
 export class MessengerBroker implements Broker {
   readonly #channel: Channel<ToAgent, ToWorkers>;
@@ -47,10 +51,9 @@ export class MessengerBroker implements Broker {
   readonly #outbox: Outbox<Draft>;
   #batch: NumberedDraft[] = [];
   #flushing = false;
-  /** The number of the last draft of the batch that is on its way, and since when it is. */
+  /** The batch that is on its way: the number of its last draft, and when it was sent. */
   #underWay: { readonly last: number; readonly since: number } | undefined;
-  #request = 0;
-  readonly #requests = new Map<number, (answer: Poll | undefined) => void>();
+  readonly #requests: Polls;
   #ticker: NodeJS.Timeout | undefined;
   #started: { resolve(): void; reject(error: SseError): void } | undefined;
 
@@ -58,25 +61,26 @@ export class MessengerBroker implements Broker {
     this.#channel = channel;
     this.#times = { ...TIMES, ...options.times };
     this.#outbox = new Outbox(this.#times.publish, 'the agent did not order the message');
+    this.#requests = new Polls(this.#times.answer);
     this.#worker = `${options.pid ?? process.pid}-${randomBytes(4).toString('hex')}`;
   }
 
   start(replica: Replica): Promise<void> {
     this.#replica = replica;
     this.#on('backlog', ({ session, attempt, part }) => {
-      if (attempt === this.#attempt && !this.#live) this.#take(part, session);
+      if (attempt === this.#attempt && !this.#live) this.#accept(part, session);
     });
     this.#on('order', (batch) => this.#deliver(batch));
     this.#on('who', ({ session }) => this.#present(session));
     this.#on('ready', (agent) => this.#meet(agent));
     this.#on('fetch', ({ session }) => void this.#handOver(session));
     this.#on('question', ({ poll, question }) => void this.#answer(poll, question));
-    this.#on('caughtUp', ({ request }) => this.#requests.get(request)?.({ answers: [], complete: true }));
-    this.#on('poll', ({ request, poll }) => this.#requests.get(request)?.(poll));
+    this.#on('caughtUp', ({ request }) => this.#requests.hear(request, AGENT, undefined));
+    this.#on('poll', ({ request, poll }) => this.#requests.hear(request, AGENT, poll));
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
     this.#ticker.unref();
     return new Promise((resolve, reject) => {
-      // However long it takes: Egg does not start a worker again that failed to start, but says what it waits for.
+      // There is no deadline: Egg does not start a worker again that failed to start, but says what it waits for.
       this.#started = { resolve, reject };
       this.#join();
     });
@@ -93,17 +97,23 @@ export class MessengerBroker implements Broker {
   }
 
   async catchUp(): Promise<boolean> {
-    const answer = await this.#ask((request) => this.#channel.send('catchUp', { worker: this.#worker, request }));
-    return answer !== undefined;
+    const { complete } = await this.#requests.ask((request) => {
+      this.#channel.send('catchUp', { worker: this.#worker, request });
+      return [AGENT];
+    });
+    return complete;
   }
 
   async ask(question: Question): Promise<Poll> {
-    const poll = await this.#ask((request) => this.#channel.send('ask', { worker: this.#worker, request, question }));
-    if (poll !== undefined) return poll;
+    const { answers, complete } = await this.#requests.ask((request) => {
+      this.#channel.send('ask', { worker: this.#worker, request, question });
+      return [AGENT];
+    });
+    if (complete) return answers.get(AGENT) as Poll;
     return { answers: this.#replica === undefined ? [] : [await this.#replica.answer(question)], complete: false };
   }
 
-  /** Waits a moment for what is in flight, so that an orderly shutdown fails nobody. */
+  /** Waits a moment for publishes in flight, so that none of them fails in an orderly shutdown. */
   async stop(): Promise<void> {
     if (this.#live) await this.#outbox.drain(this.#times.stop);
     clearInterval(this.#ticker);
@@ -111,7 +121,7 @@ export class MessengerBroker implements Broker {
     this.#stopped = true;
     this.#live = false;
     this.#outbox.close();
-    for (const answer of this.#requests.values()) answer(undefined);
+    this.#requests.stop();
     this.#started?.reject(new SseError('ERR_SSE_STOPPED', 'this worker is going', { status: 503 }));
     this.#started = undefined;
   }
@@ -133,12 +143,12 @@ export class MessengerBroker implements Broker {
     this.#channel.send('join', { worker: this.#worker, attempt: ++this.#attempt, epoch, seq });
   }
 
-  /** Takes a part of what was missed; with the last one the worker is live. */
-  #take({ epoch, seq, losses, messages, mail, last }: HistoryPart, session: string): void {
+  /** Accepts a part of the backlog; with the last one this worker is live. */
+  #accept({ epoch, seq, losses, messages, mail, last }: HandoverPart, session: string): void {
     const replica = this.#replica!;
     if (losses !== undefined) replica.enter(epoch, losses);
     for (const message of messages) this.#hear(message, { epoch, seq: message.seq });
-    // As long as parts come, there is no need to ask again.
+    // As long as parts come, `#tick` has no need to join again.
     this.#joinedAt = performance.now();
     if (!last) return;
     if (mail !== undefined) replica.keepWaiting(mail);
@@ -167,13 +177,13 @@ export class MessengerBroker implements Broker {
     if (nonce?.startsWith(this.#worker) !== true || nonce[this.#worker.length] !== '.') return;
     const number = Number(nonce.slice(this.#worker.length + 1));
     this.#heard = Math.max(this.#heard, number);
-    this.#outbox.settle(number, position);
+    this.#outbox.place(number, position);
     if (this.#underWay === undefined || number < this.#underWay.last) return;
     this.#underWay = undefined;
     if (this.#batch.length > 0) this.#flushSoon();
   }
 
-  /** Tells a new agent where this worker is. */
+  /** Tells a new agent this worker's place. */
   #present(session: string): void {
     if (!this.#live) {
       this.#join();
@@ -183,7 +193,7 @@ export class MessengerBroker implements Broker {
     this.#channel.send('state', { worker: this.#worker, session, epoch, seq, heard: this.#heard });
   }
 
-  /** Goes on with a new agent: from the same place if it can, and with what the last one did not order. */
+  /** Goes on with a new agent, from the same place if it can; sends again drafts that the last one did not order. */
   #meet({ session, epoch, seq }: ToWorkers['ready']): void {
     const position = this.#replica!.position;
     if (!this.#live || position?.epoch !== epoch || position.seq !== seq) {
@@ -194,24 +204,24 @@ export class MessengerBroker implements Broker {
     this.#postAgain();
   }
 
-  /** Gives a new agent the history, a part per turn: its own clients must not wait for it. */
+  /** Gives a new agent the history, a part per turn, so that this worker's clients do not wait for all of it. */
   async #handOver(session: string): Promise<void> {
     if (!this.#live) return;
     for (const part of toParts(this.#replica!.handover(0))) {
       if (this.#stopped) return;
-      this.#channel.send('history', { worker: this.#worker, session, part });
+      this.#channel.send('handover', { worker: this.#worker, session, part });
       await nextTurn();
     }
   }
 
   #post(draft: NumberedDraft): void {
     this.#batch.push(draft);
-    // What is published while a batch is on its way crosses the channel together: so the channel sets the pace, and what
-    // it costs is shared by the more the busier it is.
+    // Drafts that are published while a batch is on its way cross the channel together: the busier it is, the more of
+    // them share the cost of a crossing.
     if (this.#underWay === undefined || this.#batch.length >= BATCH_COUNT) this.#flushSoon();
   }
 
-  /** Sends what this turn publishes. */
+  /** Sends the drafts of this turn together. */
   #flushSoon(): void {
     if (this.#flushing) return;
     this.#flushing = true;
@@ -237,19 +247,5 @@ export class MessengerBroker implements Broker {
     if (!this.#live && performance.now() - this.#joinedAt > JOIN_AGAIN_MS) this.#join();
     if (this.#underWay !== undefined && performance.now() - this.#underWay.since > BATCH_MS) this.#flushSoon();
     this.#outbox.expire();
-  }
-
-  #ask(send: (request: number) => void): Promise<Poll | undefined> {
-    const request = ++this.#request;
-    return new Promise((resolve) => {
-      const answer = (poll: Poll | undefined): void => {
-        clearTimeout(timer);
-        this.#requests.delete(request);
-        resolve(poll);
-      };
-      const timer = setTimeout(() => answer(undefined), this.#times.answer);
-      this.#requests.set(request, answer);
-      send(request);
-    });
   }
 }

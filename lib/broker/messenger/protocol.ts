@@ -1,60 +1,64 @@
 import type { Poll, Message, Question, Draft, PlacedMessage, Mail, Losses, Handover } from '../../order/broker';
 import type { Numbered } from '../outbox';
 
-/** What an app worker says to the agent. `worker` is its name, which no other process ever has. */
+/** The messages of an app worker to the agent. `worker` is its name, which no other process ever has. */
 export interface ToAgent {
-  /** It wants to be live, from its place on if that is of the agent's epoch. */
+  /** The worker wants to be live, from its place on if that is of the agent's epoch. */
   join: { worker: string; attempt: number; epoch: string | undefined; seq: number };
   /** Its drafts, in the order of their numbers, for the agent's life `session`. */
   drafts: { worker: string; session: string; drafts: readonly NumberedDraft[] };
-  /** It is live, at this place; `heard` is the number of its newest draft that it heard of. */
+  /** The worker is live, at this place; `heard` is the number of its newest draft that it heard back. */
   state: { worker: string; session: string; epoch: string; seq: number; heard: number };
   /** Its history, for an agent that has none. */
-  history: { worker: string; session: string; part: HistoryPart };
-  /** It wants to hear back once all that was ordered until now is on its way. */
+  handover: { worker: string; session: string; part: HandoverPart };
+  /** The worker wants an answer once all messages that have a place by now are on their way. */
   catchUp: { worker: string; request: number };
-  /** It wants every worker asked. */
+  /** A question to every worker. */
   ask: { worker: string; request: number; question: Question };
-  /** Its answer to a question. */
+  /** The worker's answer to a question. */
   answer: { worker: string; poll: number; answer: unknown };
 }
 
-/** What the agent says to one worker or to all. */
+/** The messages of the agent to one worker or to all. */
 export interface ToWorkers {
-  /** A new agent asks who is there. */
+  /** A new agent wants the `state` of every worker. */
   who: { session: string };
-  /** It orders from now on, after this place. */
+  /** The agent orders from now on, after this place. */
   ready: { session: string; epoch: string; seq: number };
   /** Messages of consecutive places, from `seq` on. */
   order: { epoch: string; seq: number; messages: readonly Message[] };
-  /** What a worker that joins has missed. */
-  backlog: { session: string; attempt: number; part: HistoryPart };
-  /** It wants the worker's history. */
+  /** The history that a worker has missed which joins. */
+  backlog: { session: string; attempt: number; part: HandoverPart };
+  /** The agent wants the worker's `handover`. */
   fetch: { session: string };
+  /** The answer to `catchUp`. */
   caughtUp: { request: number };
+  /** A question to every worker, which is to `answer` under this number. */
   question: { poll: number; question: Question };
+  /** The answer to `ask`. */
   poll: { request: number; poll: Poll };
 }
 
 /** A draft as it crosses the channel. */
 export type NumberedDraft = Numbered<Draft>;
 
-/** A history is handed over in parts, so that no message between processes is huge. */
-export interface HistoryPart {
+/** A part of a handover, which is cut so that no message between processes is huge. */
+export interface HandoverPart {
   readonly epoch: string;
-  /** The newest place of all. */
+  /** The newest place of the whole handover. */
   readonly seq: number;
-  /** Of the first part. */
+  /** The losses, in the first part only. */
   readonly losses: Losses | undefined;
   readonly messages: readonly PlacedMessage[];
-  /** Of the last part. */
+  /** The mail, in the last part only. */
   readonly mail: Mail | undefined;
   readonly last: boolean;
 }
+
 export const PART_LENGTH = 512 * 1024;
 
-/** Cuts a history into parts, at least one. */
-export function toParts({ position: { epoch, seq }, losses, messages, mail }: Handover): HistoryPart[] {
+/** Cuts a handover into parts, at least one. */
+export function toParts({ position: { epoch, seq }, losses, messages, mail }: Handover): HandoverPart[] {
   const parts: PlacedMessage[][] = [[]];
   let length = 0;
   for (const message of messages) {

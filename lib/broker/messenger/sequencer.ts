@@ -3,9 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   type Broker,
   type Draft,
-  type Handover,
   type Message,
-  type PlacedMessage,
   type Poll,
   type Question,
   type Replica,
@@ -15,49 +13,40 @@ import { pidOf, type Channel } from '../../base/channel';
 import { toParts, type ToWorkers, type ToAgent } from './protocol';
 import { newEpoch, type Position } from '../../order/cursor';
 import { SseError } from '../../base/error';
-import { Inheritance } from './succession';
+import { Succession, type SuccessionTimes } from './succession';
 import { Polls } from '../polls';
 
 /** How long things may take, in ms. */
-export interface SequencerTimes {
-  /** Without a word of any worker, and none known to live, the agent is the first: it begins a new epoch. */
-  readonly alone: number;
-  /** The same when there are workers that must know the order. */
-  readonly silent: number;
-  /** How long other workers may still answer after the first. */
-  readonly settle: number;
-  /** A worker that hands over its history may be silent so long. */
-  readonly fetch: number;
-  /** A worker that is asked has so long to answer. */
+export interface SequencerTimes extends SuccessionTimes {
+  /** A question to the workers is over after this. */
   readonly answer: number;
-  /** A publish of the agent's own fails when there is no order after this. */
+  /** A publish of the agent's own fails when it gets no place for so long. */
   readonly publish: number;
 }
 
 const TIMES: SequencerTimes = {
   alone: 1_000,
   silent: 15_000,
-  settle: 50,
+  gather: 50,
   fetch: 5_000,
   answer: 1_000,
   publish: 15_000,
 };
 
-const TICK_MS = 25;
-const WHO_AGAIN_MS = 500;
 const BATCH_LENGTH = 512 * 1024;
 const MAX_KNOWN_WORKERS = 1_000;
 
 /**
- * The agent's end: gives the order and keeps its history.
+ * The agent's end of the order: it gives every message its place, and keeps the history.
  *
- * When an agent dies, the next takes up the order where it was, from a worker: all that any worker has heard, the workers
- * that live have heard, so none of it is lost and no place is given twice. Only when no worker is left a new epoch begins.
+ * When an agent dies, the next goes on with the order where it was, from a worker: all that any worker has heard, the
+ * workers that live have heard, so none of it is lost and no place is given twice. Only when no worker is left a new
+ * epoch begins.
  */
 export class Sequencer implements Broker {
   readonly #channel: Channel<ToWorkers, ToAgent>;
   readonly #times: SequencerTimes;
-  /** This life of the agent: what was meant for another is not for this one. */
+  /** This life of the agent: messages to another one are passed over. */
   readonly #session = randomBytes(6).toString('hex');
   #replica: Replica | undefined;
   #ordering = false;
@@ -67,31 +56,32 @@ export class Sequencer implements Broker {
   #number = 0;
   /** By worker, the number of its newest draft that has a place. */
   readonly #ordered = new Map<string, number>();
-  /** What was ordered last and is not on its way. */
+  /** The newest messages of the order, which are not on their way yet. */
   #outbox: Message[] = [];
   #flushing = false;
   #onFlush: (() => void)[] = [];
-  /** Workers that listen, as Egg's master tells; undefined as long as it has not. */
+  /** The pids of the workers that listen, as Egg's master tells; undefined as long as it has not. */
   #listening: Set<string> | undefined;
   readonly #joined = new Set<string>();
-  /** Workers that join before there is a history to give them. */
+  /** The joins of workers that came before there is a history to give them. */
   readonly #joins = new Map<string, ToAgent['join']>();
-  /** What is to be done once there is an order. */
+  /** Calls that wait until there is an order. */
   #early: (() => void)[] = [];
-  /** Of a new agent: the workers that know the order, and the history that one of them hands over. */
-  readonly #candidates = new Map<string, ToAgent['state']>();
-  #inheritance: Inheritance | undefined;
-  /** What is ordered while the history before it is on its way. */
-  #deferred: PlacedMessage[] = [];
-  #startedAt = 0;
-  #askedAt = 0;
-  #firstCandidateAt = 0;
-  #recovery: NodeJS.Timeout | undefined;
+  readonly #succession: Succession;
   readonly #polls: Polls;
 
   constructor(channel: Channel<ToWorkers, ToAgent>, times: Partial<SequencerTimes> = {}) {
     this.#channel = channel;
     this.#times = { ...TIMES, ...times };
+    this.#succession = new Succession(channel, {
+      session: this.#session,
+      times: this.#times,
+      onPlace: (position, states) => {
+        for (const { worker, heard } of states) this.#ordered.set(worker, heard);
+        this.#begin(position);
+      },
+      onHistory: () => this.#welcomeAll(),
+    });
     this.#polls = new Polls(this.#times.answer);
   }
 
@@ -103,21 +93,14 @@ export class Sequencer implements Broker {
       this.#welcomeAll();
     });
     this.#channel.on('drafts', ({ worker, session, drafts }) => {
-      // A draft for another life of the agent is sent again, in its turn, once its worker has met this one.
+      // Drafts for another life of the agent are passed over: their worker sends them again, in order, once it has met
+      // this one.
       if (!this.#ordering || session !== this.#session) return;
       for (const { number, draft } of drafts) {
         if (number > (this.#ordered.get(worker) ?? 0)) this.#order(draft, worker, number);
       }
     });
-    this.#channel.on('state', (state) => {
-      this.#joined.add(state.worker);
-      if (this.#ordering || state.session !== this.#session) return;
-      if (this.#candidates.size === 0) this.#firstCandidateAt = performance.now();
-      this.#candidates.set(state.worker, state);
-    });
-    this.#channel.on('history', ({ worker, session, part }) => {
-      if (session === this.#session) this.#inheritance?.take(worker, part);
-    });
+    this.#channel.on('state', ({ worker }) => void this.#joined.add(worker));
     this.#channel.on('catchUp', ({ worker, request }) => {
       this.#whenOrdering(() => {
         this.#flush();
@@ -128,10 +111,7 @@ export class Sequencer implements Broker {
       void this.ask(question).then((poll) => this.#channel.send('poll', { request, poll }, worker));
     });
     this.#channel.on('answer', ({ worker, poll, answer }) => this.#polls.hear(poll, worker, answer));
-    this.#startedAt = performance.now();
-    this.#who();
-    this.#recovery = setInterval(() => this.#recover(), TICK_MS);
-    this.#recovery.unref();
+    this.#succession.start(replica);
   }
 
   /** Says which workers listen, by pid: Egg's master tells whenever it changes, and when an agent was started again. */
@@ -139,13 +119,10 @@ export class Sequencer implements Broker {
     const before = this.#listening;
     this.#listening = new Set(pids.map(String));
     for (const worker of this.#joined) {
-      // One that does not listen yet is starting; one that did is gone.
+      // A worker that has never listened is starting; a worker that listened before is gone.
       if (before?.has(pidOf(worker)) === true && !this.#listening.has(pidOf(worker))) this.#joined.delete(worker);
     }
-    for (const worker of this.#candidates.keys()) {
-      if (!this.#listening.has(pidOf(worker))) this.#candidates.delete(worker);
-    }
-    if (!this.#ordering) this.#who();
+    this.#succession.listening(this.#listening);
   }
 
   /** Says that no agent was before this one: the order begins at once. */
@@ -172,7 +149,7 @@ export class Sequencer implements Broker {
       this.#whenOrdering(() => {
         clearTimeout(timer);
         const position = this.#order(draft, this.#session, ++this.#number);
-        // Once it is on its way to all workers, it outlives the agent.
+        // A message that is on its way to all workers outlives the agent.
         this.#onFlush.push(() => resolve(position));
       });
     });
@@ -187,22 +164,21 @@ export class Sequencer implements Broker {
     const listening = this.#listening;
     const asked = [...this.#joined].filter((worker) => listening?.has(pidOf(worker)) !== false);
     const known = new Set([...this.#joined].map(pidOf));
-    // A new agent cannot ask those that have not told it their names.
+    // A new agent cannot ask workers that have not told it their names yet.
     const knowsAll = listening === undefined || [...listening].every((pid) => known.has(pid));
     if (asked.length === 0) return { answers: [], complete: this.#ordering && knowsAll };
-    const { answers, complete } = await this.#polls.take((poll) => {
+    const { answers, complete } = await this.#polls.ask((poll) => {
       this.#channel.send('question', { poll, question });
       return asked;
     });
-    // Nobody counts who was not asked: a worker that is starting, or going.
+    // Answers of other workers, which are starting or going, do not count.
     const theirs = asked.filter((worker) => answers.has(worker)).map((worker) => answers.get(worker));
     return { answers: theirs, complete: complete && knowsAll };
   }
 
   async stop(): Promise<void> {
     this.#flush();
-    clearInterval(this.#recovery);
-    this.#inheritance?.stop();
+    this.#succession.stop();
     this.#polls.stop();
     this.#channel.close();
     this.#stopped = true;
@@ -217,8 +193,7 @@ export class Sequencer implements Broker {
     }
     const position = { epoch: this.#epoch, seq: ++this.#seq };
     const message: Message = { ...draft, nonce: `${worker}.${number}` };
-    if (this.#inheritance === undefined) this.#replica!.deliver(message, position);
-    else this.#deferred.push({ ...message, seq: position.seq });
+    this.#succession.deliver(message, position);
     this.#outbox.push(message);
     if (!this.#flushing) {
       this.#flushing = true;
@@ -227,7 +202,7 @@ export class Sequencer implements Broker {
     return position;
   }
 
-  /** Sends what one turn has ordered, together. */
+  /** Sends the messages of one turn together. */
   #flush(): void {
     this.#flushing = false;
     const messages = this.#outbox;
@@ -251,17 +226,17 @@ export class Sequencer implements Broker {
     else this.#early.push(act);
   }
 
-  /** Gives the workers that wait for it what they have missed, once there is a history. */
+  /** Gives the workers that have joined the history that they have missed, once it is here. */
   #welcomeAll(): void {
-    if (!this.#ordering || this.#inheritance !== undefined) return;
+    if (!this.#ordering || this.#succession.isReceiving) return;
     for (const join of this.#joins.values()) void this.#welcome(join);
     this.#joins.clear();
   }
 
-  /** Gives a worker what it has missed, a part per turn; what is ordered after the last one reaches it live. */
+  /** Gives a worker the history that it has missed, a part per turn; later messages reach it live. */
   async #welcome({ worker, attempt, epoch, seq }: ToAgent['join']): Promise<void> {
     if (epoch === this.#epoch && seq > this.#seq) {
-      // It knows places that this agent never learnt of: they must not be given again.
+      // The worker knows places that this agent never learnt of: they must not be given again.
       this.#begin({ epoch: newEpoch(), seq: 0 });
     }
     let from = epoch === this.#epoch ? seq : 0;
@@ -269,7 +244,8 @@ export class Sequencer implements Broker {
     for (;;) {
       const parts = toParts(this.#replica!.handover(from));
       const isAll = parts.length === 1;
-      // What is on its way to all goes first: the worker takes it for what it has missed.
+      // Messages of this history that are still to go to all workers go first: this one, which is not live yet, passes
+      // over them. Once it is live it would get them again.
       if (isAll) this.#flush();
       for (const part of parts) {
         this.#channel.send('backlog', { session: this.#session, attempt, part: { ...part, last: isAll } }, worker);
@@ -280,55 +256,11 @@ export class Sequencer implements Broker {
     }
   }
 
-  #who(): void {
-    this.#askedAt = performance.now();
-    this.#channel.send('who', { session: this.#session });
-  }
-
-  /** Finds out where the order is. */
-  #recover(): void {
-    const now = performance.now();
-    if (this.#candidates.size > 0) {
-      if (now - this.#firstCandidateAt < this.#times.settle) return;
-      this.#succeed([...this.#candidates.values()].sort((a, b) => b.seq - a.seq));
-      return;
-    }
-    const patience = (this.#listening?.size ?? 0) > 0 ? this.#times.silent : this.#times.alone;
-    if (now - this.#startedAt > patience) this.#begin({ epoch: newEpoch(), seq: 0 });
-    else if (now - this.#askedAt > WHO_AGAIN_MS) this.#who();
-  }
-
-  /** Goes on where the last agent ended: orders at once, and takes over the history meanwhile. */
-  #succeed(candidates: readonly ToAgent['state'][]): void {
-    const { epoch, seq } = candidates[0]!;
-    for (const { worker, heard } of candidates) this.#ordered.set(worker, heard);
-    const names = candidates.filter((each) => each.epoch === epoch).map(({ worker }) => worker);
-    this.#inheritance = new Inheritance({ epoch, seq }, names, {
-      ask: (worker) => this.#channel.send('fetch', { session: this.#session }, worker),
-      onDone: (history) => this.#inherit(history),
-      patience: this.#times.fetch,
-    });
-    this.#begin({ epoch, seq });
-  }
-
-  #inherit({ position, losses, messages, mail }: Handover): void {
-    const replica = this.#replica!;
-    this.#inheritance = undefined;
-    replica.enter(position.epoch, losses);
-    for (const message of messages) replica.deliver(message, { epoch: position.epoch, seq: message.seq });
-    replica.keepWaiting(mail);
-    replica.arrive(position);
-    for (const message of this.#deferred) replica.deliver(message, { epoch: this.#epoch, seq: message.seq });
-    this.#deferred = [];
-    this.#welcomeAll();
-  }
-
   /** Orders from now on, after a place. */
   #begin({ epoch, seq }: Position): void {
-    clearInterval(this.#recovery);
-    this.#candidates.clear();
+    this.#succession.stopLooking();
     this.#flush();
-    if (this.#inheritance === undefined) {
+    if (!this.#succession.isReceiving) {
       this.#replica!.enter(epoch, NO_LOSSES);
       this.#replica!.arrive({ epoch, seq });
     }

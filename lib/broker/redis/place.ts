@@ -1,23 +1,28 @@
 import { EPOCH_LENGTH, parseCursor, type Position } from '../../order/cursor';
 
-/** A place in the order that Redis gives: an epoch, by when it began in ms since 1970, and where in it. */
+/**
+ * A place in the order as Redis counts: the id of an entry of its stream. `term` is the epoch, by when it began in ms
+ * since 1970; `seq` counts on from one epoch to the next.
+ *
+ * Everywhere else such a place is a `Position`.
+ */
 export interface Place {
   readonly term: number;
   readonly seq: number;
 }
 
-/** The id of a place in the stream. */
+/** The id of the entry at a place. */
 export function toId({ term, seq }: Place): string {
   return `${term}-${seq}`;
 }
 
-/** The place of an id in the stream. */
+/** The place of the entry with an id. */
 export function toPlace(id: string): Place {
   const dash = id.indexOf('-');
   return { term: Number(id.slice(0, dash)), seq: Number(id.slice(dash + 1)) };
 }
 
-/** A place as everyone else knows it: an epoch's name is its term, to base 36. */
+/** A place as the replica knows it: an epoch's name is its term, to base 36. */
 export function toPosition({ term, seq }: Place): Position {
   return { epoch: term.toString(36).padStart(EPOCH_LENGTH, '0'), seq };
 }

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { Draft } from '../../order/broker';
-import type { Reach } from '../../message/reach';
 import type { Numbered } from '../outbox';
+import type { StoreDraft, StoreTaken } from './draft';
 import { answered, type RedisClient } from '../../redis/client';
-import type { Place } from './place';
-import { APPEND, ASK, ATTACH, BEAT } from './scripts';
+import { isBefore, toId, toPlace, type Place } from './place';
+import { APPEND, ASK, ENTER, BEAT } from './scripts';
+import type { Testimony } from './witness';
 
 /** A stream's entry: its id, and its fields. */
 export interface StreamEntry {
@@ -12,74 +12,45 @@ export interface StreamEntry {
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** What is known of the epochs, and of what is no longer there. */
+/** The epochs that the store knows of, and the messages that it has let go of. A seq says how far. */
 export interface Survey {
-  readonly epochs: readonly Epoch[];
-  /** How far messages were let go of, one by one and noted by key. */
+  readonly epochs: readonly StreamEpoch[];
+  /** Up to here messages were let go of, and each was noted by its keys. */
   readonly trimmed: number;
-  /** How far for being too many; those after it were too old. */
+  /** Up to here they were too many; after it, they were too old. */
   readonly evicted: number;
-  /** By key, the newest place that was let go of, after the one asked for; how far such notes are no longer kept. */
+  /** By key, the newest message that was let go of, after the seq asked for; notes up to `forgotten` were dropped. */
   readonly lost: readonly KeyPlace[];
   readonly forgotten: number;
-  /** By key, the newest place that was given, after the one asked for; how far such notes are no longer kept. */
+  /** By key, the newest message that was ordered, after the seq asked for; notes up to `unlisted` were dropped. */
   readonly latest: readonly KeyPlace[];
   readonly unlisted: number;
 }
 
-/** A place of a key; `host` when it was for one host only. */
+/** The seq of a message of a key; `host` is '' when it was for all hosts. */
 export interface KeyPlace {
   readonly host: string;
   readonly key: string;
   readonly seq: number;
 }
 
-/** What waits in mailboxes: ids and keys; and what was let go of before anyone took it. */
+/** The mail that waits, by place and key, and by key the newest that was let go of before it was taken. */
 export interface StoredMail {
   readonly waiting: readonly (readonly [place: Place, key: string])[];
   readonly unread: readonly KeyPlace[];
-  /** How far for being too many. */
+  /** Up to here mail was too much; after it, too old. */
   readonly evicted: number;
 }
 
-/** What was taken from mailboxes: places, as ids, and keys; and how far someone was told of what is lost of a key. */
-export interface StoreTakes {
-  readonly taken: readonly (readonly [id: string, key: string])[];
-  readonly told: readonly (readonly [seq: number, key: string, host: string])[];
-}
-
-/** What a draft that is fenced is ordered under. */
-export interface Fence {
-  /** What it is a result of. */
-  readonly name: string;
-  /** Grows with each run; not above 2^53. */
-  readonly run: number;
-  /** The same for equal results. */
-  readonly digest: string;
-}
-
-/**
- * A draft that gets its place, but is a message only if it is news: a newer run of the same name has not come before it,
- * and its result is another one than the last.
- */
-export interface FencedDraft extends Draft {
-  readonly fence?: Fence;
-}
-
-/** A draft as it waits for its place in the store. */
-export interface StoreDraft extends FencedDraft {
-  readonly reach: Reach;
-}
-
-/** An epoch: `first` to `last` is what its store had, and `seen` how far someone had heard of more. */
-export interface Epoch {
+/** An epoch of the stream: the store had `first` to `last`, and some process has heard more, up to `seen`. */
+export interface StreamEpoch {
   readonly term: number;
   readonly first: number;
   readonly last?: number;
   readonly seen?: number;
 }
 
-/** The bounds of what is kept: messages in all, and ms. */
+/** The bounds of the order in Redis: messages in all, and their age in ms. */
 export interface StoreBounds {
   readonly count: number;
   readonly age: number;
@@ -89,16 +60,25 @@ export interface StoreBounds {
   readonly runAge: number;
 }
 
-/** How long Redis may take to answer, in ms. */
+/** Redis has this long to answer, in ms. */
 const ANSWER_MS = 5_000;
-/** A publisher that sends a draft again does so before this, in ms. */
+/** The number of a publisher is kept for so long, in ms: longer than it sends a draft again. */
 const NUMBER_KEPT_MS = 10 * 60_000;
-/** A worker that has not said for so long that it lives is dead, in ms. */
+/** A worker that has not beaten for so long is dead, in ms. */
 const DEAD_AFTER_MS = 6_000;
 const INBOX_KEPT_S = 60;
-const HELD_COUNT = 500;
+/** How many entries are read at once. */
+const READ_COUNT = 500;
 
-/** Where the scripts keep mail, and runs. */
+// A Redis that serves, but accepts nothing for now: it is full, cannot write to its disk, or lacks replicas.
+const REFUSALS = /^(OOM|MISCONF|NOREPLICAS|BUSY|LOADING)\b/;
+
+/** Whether an error says that Redis accepts nothing for now. */
+export function isRefusal(error: Error): boolean {
+  return REFUSALS.test(error.message);
+}
+
+/** The names of the keys that have mail and runs: the last KEYS of the scripts that trim. */
 const KEPT = ['mail', 'waiting', 'done', 'unread', 'parts'] as const;
 
 /** The streams a worker reads. */
@@ -106,37 +86,43 @@ export type StreamName = 'order' | 'questions' | 'inbox';
 
 /** The order as it stands in Redis. Its keys share a hash tag, so that a Redis Cluster keeps them on one node. */
 export class Store {
-  readonly #client: RedisClient;
+  readonly #commands: RedisClient;
+  readonly #reader: RedisClient;
   readonly #bounds: StoreBounds;
   readonly #worker: string;
   readonly #prefix: string;
 
-  /** `app` tells this app's order from others' in the same Redis. */
-  constructor(client: RedisClient, options: { app: string; worker: string; bounds: StoreBounds }) {
-    this.#client = client;
+  /** `reader` is blocked while it waits for messages; `app` tells this app's order from others' in the same Redis. */
+  constructor(
+    commands: RedisClient,
+    reader: RedisClient,
+    options: { app: string; worker: string; bounds: StoreBounds },
+  ) {
+    this.#commands = commands;
+    this.#reader = reader;
     this.#bounds = options.bounds;
     this.#worker = options.worker;
     this.#prefix = `{egg-sse:${options.app}}`;
   }
 
-  /** Takes part in the order; `heard` is how far, and `keys` of which its last messages were. */
-  async attach(heard: Place | undefined, witness: object): Promise<{ at: Place; now: number }> {
+  /** Enters the order, with what this process knows of it. Returns its newest place, and Redis' clock in ms. */
+  async enter(testimony: Testimony | undefined): Promise<{ at: Place; now: number }> {
     const [term, seq, now] = (await this.run(
-      ATTACH,
+      ENTER,
       ['order', 'meta'],
-      [heard?.term ?? '', heard?.seq ?? '', JSON.stringify(witness)],
+      [testimony?.term ?? '', testimony?.seq ?? '', JSON.stringify(testimony ?? {})],
     )) as [string, number, string];
     return { at: { term: Number(term), seq }, now: Number(now) };
   }
 
-  /** Orders drafts in an epoch; false when it is over, and the order has to be attached to again. */
+  /** Orders drafts in an epoch; false when that epoch is over, and the order is to be entered again. */
   async append(
     drafts: readonly Numbered<StoreDraft>[],
     of: {
       term: number;
       host(draft: StoreDraft): string;
       mailboxes(draft: StoreDraft): readonly string[];
-      takes(draft: StoreDraft): StoreTakes | undefined;
+      taken(draft: StoreDraft): StoreTaken | undefined;
     },
   ): Promise<boolean> {
     const json = (value: object | undefined): string => (value === undefined ? '' : JSON.stringify(value));
@@ -151,7 +137,7 @@ export class Store {
       draft.confirm ?? '',
       of.mailboxes(draft).length === 0 ? '' : json(of.mailboxes(draft)),
       json(draft.run),
-      json(of.takes(draft)),
+      json(of.taken(draft)),
       json(draft.fence),
     ]);
     const done = await this.run(
@@ -168,7 +154,7 @@ export class Store {
     return term == null ? undefined : { term: Number(term), seq: Number(seq) };
   }
 
-  /** What is known of the past, and what was let go of after a place. */
+  /** The epochs, and the messages that were let go of after a seq. */
   async survey(after: number): Promise<Survey> {
     const fields = ['trimmed', 'evicted', 'forgotten', 'unlisted'] as const;
     const [meta, lost, latest] = (await Promise.all([
@@ -179,7 +165,7 @@ export class Store {
     const [epochs, ...places] = meta;
     const [trimmed = 0, evicted = 0, forgotten = 0, unlisted = 0] = places.map(Number);
     return {
-      epochs: JSON.parse(epochs ?? '[]') as Epoch[],
+      epochs: JSON.parse(epochs ?? '[]') as StreamEpoch[],
       trimmed,
       evicted,
       forgotten,
@@ -189,32 +175,29 @@ export class Store {
     };
   }
 
-  /** What left the order between two places, neither included, and is kept for mailboxes or runs. Oldest first. */
-  async held(after: Place, before: Place): Promise<StreamEntry[]> {
+  /** The entries between two places that left the order but are kept for mailboxes or runs, oldest first. */
+  async archived(after: Place, before: Place): Promise<StreamEntry[]> {
     const [mail, runs] = await Promise.all([
-      this.#bounds.mailAge === 0 ? [] : this.#heldIn('mail', after, before),
-      this.#bounds.runAge === 0 ? [] : this.#heldIn('parts', after, before),
+      this.#bounds.mailAge === 0 ? [] : this.#archivedIn('mail', after, before),
+      this.#bounds.runAge === 0 ? [] : this.#archivedIn('parts', after, before),
     ]);
     return mail.length === 0 || runs.length === 0 ? [...mail, ...runs] : [...mail, ...runs].sort(byPlace);
   }
 
-  async #heldIn(stream: 'mail' | 'parts', after: Place, before: Place): Promise<StreamEntry[]> {
-    const held: StreamEntry[] = [];
-    const end = `${before.term}-${before.seq - 1}`;
+  async #archivedIn(stream: 'mail' | 'parts', after: Place, before: Place): Promise<StreamEntry[]> {
+    const entries: StreamEntry[] = [];
+    const end = toId({ term: before.term, seq: before.seq - 1 });
     for (let { term, seq } = after; ;) {
-      const start = `${term}-${seq + 1}`;
-      const found = await this.#call('xrange', this.#key(stream), start, end, 'COUNT', HELD_COUNT);
-      const entries = (found as [string, string[]][]).map(([id, fields]) => ({
-        id,
-        fields: Object.fromEntries(pairs(fields)),
-      }));
-      held.push(...entries);
-      if (entries.length < HELD_COUNT) return held;
-      [term = 0, seq = 0] = entries.at(-1)!.id.split('-').map(Number);
+      const start = toId({ term, seq: seq + 1 });
+      const found = await this.#call('xrange', this.#key(stream), start, end, 'COUNT', READ_COUNT);
+      const more = (found as [string, string[]][]).map(toEntry);
+      entries.push(...more);
+      if (more.length < READ_COUNT) return entries;
+      ({ term, seq } = toPlace(more.at(-1)!.id));
     }
   }
 
-  /** What waits in mailboxes, up to a place. */
+  /** The mail up to a place. */
   async mail({ seq }: Place): Promise<StoredMail> {
     const [waiting, unread, [evicted]] = (await Promise.all([
       this.#call('zrangebyscore', this.#key('waiting'), '-inf', seq),
@@ -224,20 +207,19 @@ export class Store {
     return {
       waiting: waiting.map((member) => {
         const end = member.indexOf('\n');
-        const [term = 0, at = 0] = member.slice(0, end).split('-').map(Number);
-        return [{ term, seq: at }, member.slice(end + 1)];
+        return [toPlace(member.slice(0, end)), member.slice(end + 1)];
       }),
       unread: pairs(unread).map(toKeyPlace),
       evicted: Number(evicted),
     };
   }
 
-  /** Says that this worker lives, and lets go of what is too old. */
+  /** Says that this worker lives, and lets go of messages that are too old. */
   async beat(): Promise<void> {
     await this.run(BEAT, ['order', 'meta', 'lost', 'workers', ...KEPT], [this.#worker, ...this.#limits]);
   }
 
-  /** Asks all workers, and returns their names. */
+  /** Asks all workers that live, and returns their names. */
   async ask(question: object): Promise<string[]> {
     return (await this.run(ASK, ['workers', 'questions'], [JSON.stringify(question), DEAD_AFTER_MS])) as string[];
   }
@@ -249,36 +231,35 @@ export class Store {
     await this.#call('expire', inbox, INBOX_KEPT_S);
   }
 
-  /** Says that this worker goes. */
+  /** Says that this worker is gone. */
   async leave(): Promise<void> {
     await this.#call('zrem', this.#key('workers'), this.#worker);
   }
 
   /**
-   * Reads what comes after ids, from another connection than all else: it may block it for `block` ms.
+   * Reads the entries after ids; with `block`, waits up to so many ms until there are some.
    *
    * Rejects when Redis does not answer for much longer than that.
    */
   async read(
-    reader: RedisClient,
     after: Partial<Readonly<Record<StreamName, string>>>,
-    options: { count: number; block?: number },
+    block?: number,
   ): Promise<Partial<Record<StreamName, StreamEntry[]>>> {
     const names = Object.keys(after) as StreamName[];
-    const block = options.block === undefined ? [] : ['block', options.block];
+    const blocking = block === undefined ? [] : ['block', block];
     const streams = names.map((name) => this.#key(name === 'inbox' ? `inbox:${this.#worker}` : name));
     const ids = names.map((name) => after[name]!);
     const answer = (await answered(
-      ANSWER_MS + (options.block ?? 0),
-      reader.call('xread', 'count', options.count, ...block, 'streams', ...streams, ...ids),
+      ANSWER_MS + (block ?? 0),
+      this.#reader.call('xread', 'count', READ_COUNT, ...blocking, 'streams', ...streams, ...ids),
     )) as [string, [string, string[] | null][]][] | null;
     const found: Partial<Record<StreamName, StreamEntry[]>> = {};
     for (const [key, entries] of answer ?? []) {
       const name = names.find((_, i) => key.endsWith(streams[i]!))!;
       found[name] = entries
         // An entry that was deleted meanwhile has no fields.
-        .filter(([, fields]) => fields !== null)
-        .map(([id, fields]) => ({ id, fields: Object.fromEntries(pairs(fields!)) }));
+        .filter((entry): entry is [string, string[]] => entry[1] !== null)
+        .map(toEntry);
     }
     return found;
   }
@@ -294,7 +275,7 @@ export class Store {
     }
   }
 
-  /** What the scripts bound the order, mail and runs with. */
+  /** The bounds, as the scripts want them. */
   get #limits(): number[] {
     const { count, age, mailAge, runAge } = this.#bounds;
     return [count, age, mailAge, runAge];
@@ -305,7 +286,7 @@ export class Store {
   }
 
   #call(command: string, ...args: (string | number)[]): Promise<unknown> {
-    return answered(ANSWER_MS, this.#client.call(command, ...args));
+    return answered(ANSWER_MS, this.#commands.call(command, ...args));
   }
 }
 
@@ -323,10 +304,13 @@ function toKeyPlace([member, seq]: readonly [string, string]): KeyPlace {
   return { host: member.slice(0, end), key: member.slice(end + 1), seq: Number(seq) };
 }
 
+function toEntry([id, fields]: readonly [string, string[]]): StreamEntry {
+  return { id, fields: Object.fromEntries(pairs(fields)) };
+}
+
+/** Compares entries of two streams, which have no place in common: one that leaves the order goes to one of them. */
 function byPlace(a: StreamEntry, b: StreamEntry): number {
-  const [term = 0, seq = 0] = a.id.split('-').map(Number);
-  const [otherTerm = 0, otherSeq = 0] = b.id.split('-').map(Number);
-  return term - otherTerm || seq - otherSeq;
+  return isBefore(toPlace(a.id), toPlace(b.id)) ? -1 : 1;
 }
 
 function pairs(flat: readonly string[]): [string, string][] {

@@ -1,23 +1,23 @@
 import type { Losses } from '../../order/broker';
 import type { Place } from './place';
 
-/** What a process that knows more than the store says of it, so that those who never heard of it can tell their clients. */
+/** The newest messages that a process has heard: should the store lose them, others can tell their clients so. */
 export interface Testimony {
   readonly term: number;
-  /** How far it has heard. */
+  /** The newest message that it has heard. */
   readonly seq: number;
-  /** From which place on it can say the keys. */
+  /** From this message on it remembers the keys. */
   readonly from: number;
-  /** The newest place of each key since, by host: '' for all. */
+  /** Of each key, the newest message since `from`; `host` is '' when it was for all hosts. */
   readonly keys: readonly (readonly [host: string, key: string, seq: number])[];
 }
 
-// Of how many of its newest messages a process can say which keys they had.
+// A process remembers the keys of this many of its newest messages.
 const REMEMBERED = 1_000;
 
-/** What a process has heard of the order: it can say what is lost, should the store lose it, and learns that of others. */
+/** The messages that a process has heard: it testifies to others what the store has lost, and learns it from them. */
 export class Witness {
-  /** How far it has heard of epochs that have ended. */
+  /** By epoch that has ended, the newest message that was heard of it. */
   readonly #ends = new Map<number, number>();
   readonly #recent: { seq: number; host: string; keys: readonly string[] }[] = [];
 
@@ -27,13 +27,13 @@ export class Witness {
     if (this.#recent.length > 2 * REMEMBERED) this.#recent.splice(0, REMEMBERED);
   }
 
-  /** Says that the present epoch is over, which it has followed up to a place. */
+  /** Ends the present epoch, of which this process has heard up to a place. */
   end({ term, seq }: Place): void {
     this.#ends.set(term, seq);
     this.#recent.length = 0;
   }
 
-  /** What it can tell others when it is at a place. */
+  /** The testimony of this process when it has heard up to a place. */
   testify({ term, seq }: Place): Testimony {
     const newest = new Map<string, readonly [string, string, number]>();
     const recent = this.#recent.slice(-REMEMBERED);
@@ -43,7 +43,7 @@ export class Witness {
     return { term, seq, from: recent[0]?.seq ?? seq + 1, keys: [...newest.values()] };
   }
 
-  /** What the store has lost of an epoch before this process heard of it; `concerns` says of which hosts it hears. */
+  /** The losses that a testimony shows: messages not heard here, of hosts that this process is concerned with. */
   learn({ term, seq, from, keys }: Testimony, concerns: (host: string) => boolean): Losses | undefined {
     const heard = this.#ends.get(term);
     if (heard === undefined || heard >= seq) return undefined;

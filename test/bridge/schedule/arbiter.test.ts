@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
-import { HostLease, type ToArbiter, type ToLeases } from '../../../lib/bridge/schedule/worker_lease';
-import type { Offer } from '../../../lib/bridge/schedule/schedule';
-import { SharedArbiter } from '../../../lib/bridge/schedule/shared_arbiter';
+import type { Offer, ToArbiter, ToLeases } from '../../../lib/bridge/schedule/lease';
+import { Arbiter } from '../../../lib/bridge/schedule/arbiter';
+import { WorkerLease } from '../../../lib/bridge/schedule/worker_lease';
 import { openChannel } from '../../../lib/base/channel';
 import { SseError } from '../../../lib/base/error';
 import { eventually } from '../../support/eventually';
@@ -19,7 +19,7 @@ describe('a worker of a host that shares its schedules', () => {
       publish: async (): Promise<void> => undefined,
     };
     const startAgent = (): void =>
-      new SharedArbiter(
+      new Arbiter(
         openChannel<ToLeases, ToArbiter>(toAgent, (name, data) => toWorker.emit(name, data)),
         {
           start: () => undefined,
@@ -35,7 +35,7 @@ describe('a worker of a host that shares its schedules', () => {
         },
       ).start();
     const channel = openChannel<ToArbiter, ToLeases>(toWorker, (name, data) => toAgent.emit(name, data));
-    const worker = new HostLease(channel, { isShared: true, again: 5 });
+    const worker = new WorkerLease(channel, { isShared: true, again: 5 });
     worker.start();
     return { worker, lease, asked, startAgent, killAgent: () => toAgent.removeAllListeners() };
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { RedisLease, type RedisLeaseTimes } from '../../../lib/bridge/schedule/redis_lease';
-import type { Offer } from '../../../lib/bridge/schedule/schedule';
+import type { Offer } from '../../../lib/bridge/schedule/lease';
 import { RedisBroker } from '../../../lib/broker/redis/redis_broker';
 import { readRedisConfig } from '../../../lib/redis/settings';
 import { eventually } from '../../support/eventually';

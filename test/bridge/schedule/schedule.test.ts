@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { Arbiter } from '../../../lib/bridge/schedule/arbiter';
-import {
-  HostLease,
-  type HostLeaseTimes,
-  type ToArbiter,
-  type ToLeases,
-} from '../../../lib/bridge/schedule/worker_lease';
-import { setLease, sseSchedule, type SseScheduleOptions } from '../../../lib/bridge/schedule/schedule';
+import { HostLease } from '../../../lib/bridge/schedule/host_lease';
+import { setLease, type ToArbiter, type ToLeases } from '../../../lib/bridge/schedule/lease';
+import { WorkerLease, type WorkerLeaseTimes } from '../../../lib/bridge/schedule/worker_lease';
+import { sseSchedule, type SseScheduleOptions } from '../../../lib/bridge/schedule/schedule';
 import { openChannel } from '../../../lib/base/channel';
 import { SseError } from '../../../lib/base/error';
 import type { SseMessage } from '../../../lib/message/message';
@@ -24,7 +21,7 @@ class Host {
   publishing: () => Promise<void> = async () => undefined;
   #agent: EventEmitter | undefined;
   readonly #workers = new Set<EventEmitter>();
-  readonly #leases: HostLease[] = [];
+  readonly #leases: WorkerLease[] = [];
   #onTheWay = 0;
 
   startAgent(): void {
@@ -39,10 +36,11 @@ class Host {
       if (this.#agent !== arrivals) return;
       for (const worker of this.#workers) this.#pass(worker, name, data);
     });
-    new Arbiter(channel, {
+    const lease = new HostLease(channel, {
       publish: (_key, message) => publish(message),
       publishAll: (message) => publish(message),
-    }).start();
+    });
+    new Arbiter(channel, lease).start();
   }
 
   killAgent(): void {
@@ -50,13 +48,16 @@ class Host {
   }
 
   /** Starts a worker; returns what Egg does there at each tick of a schedule. */
-  startWorker(options: Partial<Options> = {}, times?: Partial<HostLeaseTimes>): (load: () => unknown) => Promise<void> {
+  startWorker(
+    options: Partial<Options> = {},
+    times?: Partial<WorkerLeaseTimes>,
+  ): (load: () => unknown) => Promise<void> {
     const arrivals = new EventEmitter();
     this.#workers.add(arrivals);
     const channel = openChannel<ToArbiter, ToLeases>(arrivals, (name, data) => {
       if (this.#agent !== undefined) this.#pass(this.#agent, name, data);
     });
-    const lease = new HostLease(channel, { again: 20, ...times });
+    const lease = new WorkerLease(channel, { again: 20, ...times });
     this.#leases.push(lease);
     lease.start();
     const app = {};
