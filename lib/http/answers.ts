@@ -101,7 +101,7 @@ export class Answers {
     response.end();
   }
 
-  /** Answers a request that is not let in. */
+  /** Answers a request that is refused. */
   turnAway(request: SseRequest, response: SseResponse, error: SseError): void {
     if (isOver(response)) return;
     // A browser comes back by itself only after a 200. While this worker is going, another one is near: then `overload`

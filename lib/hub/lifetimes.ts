@@ -8,7 +8,7 @@ import type { Runs } from '../runs/runs';
 import type { Room } from './room';
 import type { Unplaced } from './unplaced';
 
-// Egg kills a worker 5 s after it told it to stop: streams get this much of that to end.
+// Egg kills a worker 5 s after telling it to stop: streams have this much of that to end.
 const DRAIN_MS = 3_000;
 
 // Clients that are told to come back per ms, at most: a new worker must not be overrun by them.

@@ -189,7 +189,7 @@ export class Log {
     }
   }
 
-  /** Whether an entry has a place in the order. */
+  /** Whether an entry stands at this place in the order. */
   isAt(entry: Entry, { epoch, seq }: Position): boolean {
     return this.epochs.get(epoch)?.term === entry.term && entry.seq === seq;
   }

@@ -50,8 +50,8 @@ export class Readers {
   }
 
   /**
-   * A reader of a client that joins, with its gaps: as `resume` for one that says where it was, else as `begin`. Where its
-   * place is not known yet, it waits for it if it `mayWait`, as `unplaced`.
+   * A reader of a client that joins, with its gaps: as `resume` makes it for a client with a last event id, else `begin`.
+   * As long as its place is not known, it is `unplaced`, if it `mayWait`.
    */
   join(
     keys: readonly string[],

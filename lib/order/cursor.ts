@@ -25,7 +25,7 @@ export function toCursor({ epoch, seq, heldFrom }: Cursor): string {
   return heldFrom === undefined ? `${epoch}-${seq}` : `${epoch}-${seq}-${heldFrom}`;
 }
 
-/** Reads what `toCursor` wrote; `undefined` for anything else. */
+/** Parses a cursor that `toCursor` made; `undefined` for any other text. */
 export function parseCursor(text: string): Cursor | undefined {
   const match = CURSOR.exec(text);
   if (match === null) return undefined;
@@ -54,7 +54,7 @@ export interface LastEventId {
   readonly mail: Position | undefined;
 }
 
-/** Reads a last event id: what `toCursor` or `toMailCursor` wrote, or an id of a publisher's. */
+/** Parses a last event id: a text that `toCursor` or `toMailCursor` made, or an id of a publisher's. */
 export function parseLastEventId(text: string): LastEventId {
   const cut = text.indexOf('~');
   if (cut === -1) return { text, id: text, cursor: parseCursor(text), mail: undefined };

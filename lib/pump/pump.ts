@@ -110,7 +110,7 @@ export class Pump {
       try {
         this.#visit(connection, now);
       } catch (error) {
-        // One bad connection must not rob the others.
+        // The failure of one connection must not end the round of the others.
         this.#onError(error);
         connection.destroy('error');
       }
