@@ -50,8 +50,8 @@ export class Readers {
   }
 
   /**
-   * A reader of a client that joins, with its gaps: as `resume` makes it for a client with a last event id, else `begin`.
-   * As long as its place is not known, it is `unplaced`, if it `mayWait`.
+   * A reader of a client that joins, with its gaps: as `resume` makes it for a client with a last event id, or else
+   * `begin`. As long as its place is not known, it is `unplaced`, if it `mayWait`.
    */
   join(
     keys: readonly string[],
