@@ -46,7 +46,7 @@ class Host {
 }
 
 describe('UserLimit', () => {
-  it('are never taken by more than the limit, nor by fewer when there is room, however the answers come', async () => {
+  it('lets in as many as its limit, never more, and fewer only where fewer come, however the answers come', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.scheduler(),
@@ -112,7 +112,7 @@ describe('config.sse.maxClientsPerUser', () => {
     for (const stream of streams) stream.close();
   });
 
-  it('keeps no seat for a client that left while it was asked for', async () => {
+  it('keeps no slot for a client that left while it was asked for', async () => {
     const { sse, url } = await startFor({ maxClientsPerUser: 1 });
     for (let i = 0; i < 20; i++) {
       const leaving = new AbortController();
