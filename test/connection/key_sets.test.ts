@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { Compression } from '../../lib/connection/compression';
 import type { SharedDeflate } from '../../lib/connection/deflate';

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import type { Poll } from '../../lib/order/broker';
 import { InHand, settled, Visitor } from '../support/visitor';
 

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { EPOCH, InHand, settled, Visitor } from '../support/visitor';
 
 const ONE_EACH = { maxClientsPerUser: 1 };

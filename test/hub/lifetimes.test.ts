@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { HandClock } from '../support/hand_clock';
 import { EPOCH, InHand, settled, type Visitor } from '../support/visitor';
 

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import type { Grant } from '../../lib/access/authorizer';
 import { InHand, settled, type Visitor } from '../support/visitor';
 

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import type { Connection } from '../../lib/connection/connection';
 import { Unplaced } from '../../lib/hub/unplaced';
 import { parseLastEventId } from '../../lib/order/cursor';

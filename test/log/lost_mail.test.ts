@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { Log } from '../../lib/log/log';
 import { Readers } from '../../lib/log/readers';
 
@@ -26,7 +25,7 @@ class Scene {
       },
     });
     this.readers = new Readers(this.log);
-    this.log.begin({ epoch: EPOCH, seq: 0 });
+    this.log.arrive({ epoch: EPOCH, seq: 0 });
   }
 
   send(key: string): void {

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { Log } from '../../lib/log/log';
 import { merge } from '../../lib/log/merge';
@@ -10,7 +9,7 @@ const WIDE = { age: 1e9, count: 1e9, bytes: 1e9 };
 
 function makeLog(): Log {
   const log = new Log({ history: WIDE, mailbox: { keys: ['box:*'], ...WIDE } });
-  log.begin({ epoch: EPOCH, seq: 0 });
+  log.arrive({ epoch: EPOCH, seq: 0 });
   return log;
 }
 
@@ -68,9 +67,9 @@ describe('merge', () => {
         const log = makeLog();
         for (const each of sent) send(log, ...each);
         const reader = new Readers(log).fromHead(held);
-        reader.position = Math.min(from, log.head);
+        reader.offset = Math.min(from, log.head);
         const due = sent.flatMap((each, i) =>
-          i >= reader.position && each.some((key) => held.includes(key)) ? [i + 1] : [],
+          i >= reader.offset && each.some((key) => held.includes(key)) ? [i + 1] : [],
         );
         const got: number[] = [];
         for (;;) {
@@ -80,7 +79,7 @@ describe('merge', () => {
           got.push(...seqsOf(entries));
           if (!more) break;
           assert.ok(entries.length > 0);
-          reader.position = entries.at(-1)!.offset;
+          reader.offset = entries.at(-1)!.offset;
         }
         assert.deepEqual(got, due);
       }),

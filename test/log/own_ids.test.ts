@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import type { Entry } from '../../lib/log/entry';
 import { OwnIds } from '../../lib/log/own_ids';
 import { ReadLog } from '../support/read_log';

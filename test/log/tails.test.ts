@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
@@ -10,11 +9,11 @@ import { belongs, Tail, Tails, type Loss, type RunState } from '../../lib/log/ta
 import { NO_LOSSES, type LossReason, type RunPart } from '../../lib/order/broker';
 
 /** What a tail looks at of an entry. */
-type Part = Pick<Entry, 'offset' | 'keys' | 'term' | 'seq' | 'inOrder' | 'waits' | 'run' | 'holders'>;
+type Part = Pick<Entry, 'offset' | 'keys' | 'term' | 'seq' | 'inOrder' | 'waits' | 'run' | 'tailCount'>;
 
 function makeEntry(part: Partial<Part> & { offset: number }): Entry {
   const { keys = ['a'], term = 1, seq = part.offset, inOrder = true, ...rest } = part;
-  return { keys, term, seq, inOrder, waits: undefined, holders: keys.length, ...rest } as Entry;
+  return { keys, term, seq, inOrder, waits: undefined, tailCount: keys.length, ...rest } as Entry;
 }
 
 /** Entries as a log appends them: each has the rank of its own place, or of the newest place before it. */
@@ -527,7 +526,7 @@ describe('tails', () => {
 
   describe('a part of a run', () => {
     const epochs = new Epochs();
-    epochs.begin({ epoch: 'aaaaaaaa', seq: 9 });
+    epochs.arrive({ epoch: 'aaaaaaaa', seq: 9 });
     const stateOf = (start: number | undefined, newest: Partial<Part>): RunState => ({
       start: start === undefined ? undefined : makeEntry({ offset: start, run: { is: 'start' } }),
       newest: makeEntry({ offset: 5, run: { is: 'text' }, ...newest }),

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { TakenMail, type TakeAct } from '../../lib/log/taken_mail';
 import { eventually } from '../support/eventually';
 import { HandClock } from '../support/hand_clock';

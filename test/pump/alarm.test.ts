@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Connection } from '../../lib/connection/connection';
 import { Alarm } from '../../lib/pump/alarm';

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { describe, it } from 'node:test';
 import { createParser } from 'eventsource-parser';
 import fc from 'fast-check';
 import type { CloseReason, Connection } from '../../lib/connection/connection';
@@ -94,7 +93,7 @@ class Scene {
     this.pump = new Pump(this.log.readers, {
       maxBatchBytes,
       onGap: (gap) => this.gaps.push(gap),
-      onSettled: (through) => this.settled.push(through),
+      onPassed: (through) => this.settled.push(through),
       onError: (error) => this.errors.push(error),
     });
   }
@@ -543,7 +542,7 @@ describe('Pump', () => {
             client.writable = true;
             scene.wake(client);
           }
-          while (clients.some((client) => client.reasons.length === 0 && client.reader.position < scene.log.head))
+          while (clients.some((client) => client.reasons.length === 0 && client.reader.offset < scene.log.head))
             await turn();
           for (const client of clients) {
             if (broken.has(client) || blocked.has(client)) continue;

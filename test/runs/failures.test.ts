@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
 import { inspect } from 'node:util';
 import { Log } from '../../lib/log/log';
 import { NO_LOSSES, type Draft, type Poll } from '../../lib/order/broker';

@@ -1,5 +1,3 @@
-import { afterEach, beforeEach } from 'node:test';
-
 interface HandTimer {
   at: number;
   readonly ring: () => void;
