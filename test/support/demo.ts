@@ -4,6 +4,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { environment } from './environment';
 import { descendantsOf, type Process } from './processes';
+import { freePort } from './free_port';
 
 const ROOT = path.join(__dirname, '../..');
 const START_MS = 60_000;
@@ -31,9 +32,11 @@ export class Demo {
     this.port = Number(new URL(url).port);
   }
 
-  /** Starts it on a port, a free one by default, and resolves once it says that it is ready. */
-  static async start(port = 0, script: keyof typeof COMMANDS = 'start', env: NodeJS.ProcessEnv = {}): Promise<Demo> {
+  /** Starts it on a port, a free one by default (0), and resolves once it says that it is ready. */
+  static async start(asked = 0, script: keyof typeof COMMANDS = 'start', env: NodeJS.ProcessEnv = {}): Promise<Demo> {
     const [command, ...args] = COMMANDS[script];
+    // A second host is on the next port.
+    const port = asked || (await freePort(1));
     const master = spawn(command, args, {
       cwd: ROOT,
       env: { ...environment(), ...env, PORT: String(port) },

@@ -7,8 +7,8 @@ interface HandTimer {
 }
 
 /**
- * The monotonic clock of this process, its `setTimeout` and its `setInterval`, driven by a test: no time passes but what it lets pass. Turns
- * of the event loop go on.
+ * The monotonic clock of this process, its `setTimeout` and its `setInterval`, driven by a test: no time passes but what
+ * it lets pass. Turns of the event loop go on.
  */
 export class HandClock {
   now = 0;
