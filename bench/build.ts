@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { has } from './machine';
 
@@ -26,6 +26,11 @@ export function buildPlugin(): string {
     stdio: 'inherit',
   });
   cpSync(join(root, 'package.json'), join(plugin, 'package.json'));
+  // What tsc leaves: the scripts for Redis.
+  cpSync(join(root, 'lib'), join(plugin, 'lib'), {
+    recursive: true,
+    filter: (path) => statSync(path).isDirectory() || path.endsWith('.lua'),
+  });
   return plugin;
 }
 
