@@ -36,6 +36,8 @@ export class Pump {
   readonly #onError: (error: unknown) => void;
   /** Connections to visit on their own account: they drained, resume, or want a ping. */
   readonly #ready = new Set<Connection>();
+  /** Connections among them whose last batch was full: they are not behind, but have more to read. */
+  readonly #unfinished = new Set<Connection>();
   /** Crowds to visit, and marks. At a mark's turn, connections that are not behind have all of the log up to it. */
   #queue = new Queue<Crowd | { readonly mark: number }>();
   readonly #queued = new Set<Crowd>();
@@ -73,6 +75,7 @@ export class Pump {
   /** Lets go of a connection that is over. */
   forget(connection: Connection): void {
     this.#alarm.delete(connection);
+    this.#unfinished.delete(connection);
   }
 
   /** Visits every connection of a crowd soon, even one that is added meanwhile. */
@@ -137,6 +140,11 @@ export class Pump {
       const next = this.#queue.shift();
       if (next === undefined) return undefined;
       if ('mark' in next) {
+        if (!this.#isPassed(next.mark)) {
+          // The rest of an unfinished batch must not be let go of before it is read: the mark's turn comes after that.
+          this.#queue.push(next);
+          continue;
+        }
         this.#marked = false;
         this.#readers.settle(next.mark);
         this.#onPassed(next.mark);
@@ -148,7 +156,14 @@ export class Pump {
     }
   }
 
+  /** Whether all unfinished connections have come to a mark. */
+  #isPassed(mark: number): boolean {
+    for (const { reader } of this.#unfinished) if (reader.offset < mark) return false;
+    return true;
+  }
+
   #visit(connection: Connection, now: number): void {
+    this.#unfinished.delete(connection);
     if (!connection.writable) return;
     if (!connection.isGreeted || connection.reader.keys.length === 0) {
       if (connection.pingDue) connection.ping(now);
@@ -162,7 +177,10 @@ export class Pump {
     if (frames !== undefined) connection.writeShared(frames, now, isNewest);
     else if (connection.pingDue) connection.ping(now);
     if (isEnd) connection.end('closed');
-    if (more && connection.writable) this.wake(connection);
+    if (more && connection.writable) {
+      this.#unfinished.add(connection);
+      this.wake(connection);
+    }
     const { throttle } = connection.reader;
     if (throttle === undefined) return;
     // An interval begins when the message before it has been written.
