@@ -10,6 +10,8 @@ export class Alarm {
   readonly #waiting = new Map<Connection, number>();
   #timer: NodeJS.Timeout | undefined;
   #at = Number.POSITIVE_INFINITY;
+  /** The earliest time of the next look. */
+  #notBefore = Number.NEGATIVE_INFINITY;
 
   constructor(ring: (connection: Connection) => void) {
     this.#ring = ring;
@@ -17,7 +19,8 @@ export class Alarm {
 
   set(connection: Connection, at: number): void {
     this.#waiting.set(connection, at);
-    if (at < this.#at) this.#arm(at);
+    const next = Math.max(at, this.#notBefore);
+    if (next < this.#at) this.#arm(next);
   }
 
   delete(connection: Connection): void {
@@ -43,6 +46,7 @@ export class Alarm {
       this.#waiting.delete(connection);
       this.#ring(connection);
     }
-    if (this.#waiting.size > 0) this.#arm(Math.max(next, now + this.#waiting.size / WAITING_PER_MS));
+    this.#notBefore = now + this.#waiting.size / WAITING_PER_MS;
+    if (this.#waiting.size > 0) this.#arm(Math.max(next, this.#notBefore));
   }
 }

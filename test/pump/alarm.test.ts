@@ -136,6 +136,20 @@ describe('Alarm', () => {
       assert.ok(Math.max(...lateness) <= count / perMs + 1);
     });
 
+    it('looks through them no more often when others are set meanwhile, which it rings for a little late', () => {
+      const [count, extra, perMs] = [25_000, 500, 500];
+      const { alarm, rung } = makeAlarm();
+      const [first, ...rest] = connections(count + extra);
+      for (const connection of [first!, ...rest.splice(0, count - 1)]) alarm.set(connection, 1e6);
+      for (const connection of rest) {
+        alarm.set(connection, clock.now + 1);
+        clock.advance(1);
+      }
+      assert.ok(clock.rung * count <= clock.now * perMs + 2 * count, `${clock.rung} looks in ${clock.now} ms`);
+      clock.advance((count + extra) / perMs + 1);
+      assert.deepEqual(rung, rest);
+    });
+
     it('is never early and hardly late, whatever is set, set anew and let go of (fuzzed)', () => {
       const step = fc.oneof(
         fc.record({ set: fc.nat(9), in: fc.double({ min: -5, max: 50, noNaN: true }) }),
