@@ -55,6 +55,6 @@ export class KeySets {
 }
 
 function signatureOf(keys: readonly string[], showsKeys: boolean): string {
-  if (showsKeys) return JSON.stringify({ keys: [...keys].sort() });
-  return keys.length === 1 ? keys[0]! : JSON.stringify([...keys].sort());
+  const sorted = [...keys].sort();
+  return JSON.stringify(showsKeys ? { keys: sorted } : sorted);
 }
