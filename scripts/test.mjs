@@ -25,6 +25,9 @@ if (files.length === 0) {
   console.error(`no test file has ${words.join(' or ')} in its path`);
   process.exit(1);
 }
+// Node 22 takes TypeScript that mocha imports for its own, and then cannot read it: it is for egg-bin's compiler.
+const NO_TYPES = '--no-experimental-strip-types';
+const nodeOptions = process.allowedNodeEnvironmentFlags.has(NO_TYPES) ? [NO_TYPES] : [];
 const runner = spawn(
   'egg-bin',
   [
@@ -33,6 +36,9 @@ const runner = spawn(
     ...options,
     ...files,
   ],
-  { stdio: 'inherit' },
+  {
+    stdio: 'inherit',
+    env: { ...process.env, NODE_OPTIONS: [process.env.NODE_OPTIONS, ...nodeOptions].join(' ').trim() },
+  },
 );
 runner.on('exit', (code, signal) => process.exit(signal === null ? code : 1));
