@@ -7,8 +7,8 @@ import { sep } from 'node:path';
 const LONG = ['bench', 'browser', 'e2e', 'egg/production', 'faults', 'hosts', 'package'];
 // … but for these, of which `npm test` is to have some: a real browser, and real processes that are killed.
 const SAMPLES = ['browser/connection.test.ts', 'egg/production/egg.test.ts'];
-// A safety net only: what is waited for in a test is given up after a minute, and then the test says what it was.
-const TIMEOUT_MS = 300_000;
+// A safety net only: a test that waits gives up after a minute and says for what. Installing a browser takes some.
+const TIMEOUT_MS = 600_000;
 
 const isLong = (file) =>
   LONG.some((folder) => file.startsWith(`test/${folder}/`)) && !SAMPLES.some((sample) => file === `test/${sample}`);
