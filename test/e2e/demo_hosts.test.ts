@@ -183,7 +183,8 @@ describe('the demo on two hosts', () => {
       assert.ok(processes.length >= MIN_PROCESSES);
       await demo.interrupt();
       await allGone(processes);
-      assert.doesNotMatch(await demo.ended(), /ERR_SSE/);
+      // The ticker's schedule may come to a worker that has just stopped, and is told so.
+      assert.doesNotMatch(await demo.ended(), /ERR_SSE_(?!STOPPED)/);
     });
   });
 
