@@ -44,7 +44,7 @@ export function keyCost(key: string): number {
 export function toMessage(
   entry: Entry,
   now: number,
-  mailboxesOf: (keys: readonly string[]) => string[],
+  mailboxesOf: (keys: readonly string[]) => readonly string[],
 ): PlacedMessage {
   const { keys, body, id, event, nonce, act, run, seq, waits, archivedFor, appendedAt } = entry;
   if (act !== undefined) return { keys, body, nonce, act, seq };

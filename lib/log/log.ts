@@ -86,7 +86,7 @@ export class Log {
   }
 
   /** The keys among some that are of runs. */
-  runsOf(keys: readonly string[]): string[] {
+  runsOf(keys: readonly string[]): readonly string[] {
     return this.#runs.keysOf(keys);
   }
 

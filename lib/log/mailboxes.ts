@@ -40,7 +40,7 @@ export class Mailboxes {
   }
 
   /** The mailboxes among some keys. */
-  of(keys: readonly string[]): string[] {
+  of(keys: readonly string[]): readonly string[] {
     return this.#archive.keysOf(keys);
   }
 

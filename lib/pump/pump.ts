@@ -140,7 +140,7 @@ export class Pump {
       const next = this.#queue.shift();
       if (next === undefined) return undefined;
       if ('mark' in next) {
-        if (!this.#isPassed(next.mark)) {
+        if (this.#unfinished.size > 0 && !this.#isPassed(next.mark)) {
           // The rest of an unfinished batch must not be let go of before it is read: the mark's turn comes after that.
           this.#queue.push(next);
           continue;
